@@ -1,0 +1,73 @@
+// Two projects run the same kernel tests: `deno` (naga on the machine's Vulkan driver) and `browser` (Tint on
+// Chromium's SwiftShader). Start one with `deno run -A npm:vitest@5.1.1 run --project deno test/plan`.
+import { existsSync } from "node:fs";
+import { delimiter, join } from "node:path";
+import process from "node:process";
+import { playwright } from "@vitest/browser-playwright";
+import type { Plugin } from "vite";
+import { defineConfig } from "vitest/config";
+
+/** `import code from "./x.wgsl" with { type: "text" }` works in Deno and esbuild as it is; vite needs this. */
+function textImports(): Plugin {
+  return {
+    name: "etalon:text-imports",
+    enforce: "pre",
+    transform: (code, id) =>
+      /\.(wgsl|py)(\?|$)/.test(id) ? { code: `export default ${JSON.stringify(code)};`, map: null } : undefined,
+  };
+}
+
+/** The system's Chromium; undefined leaves the choice to playwright (its own download, where there is one). */
+function chromiumPath(): string | undefined {
+  const names = ["chromium", "chromium-browser", "google-chrome-stable", "google-chrome"];
+  const folders = (process.env.PATH ?? "").split(delimiter);
+  return names.flatMap((name) => folders.map((folder) => join(folder, name))).find((path) => existsSync(path));
+}
+
+// SharedArrayBuffer and precise clocks need cross-origin isolation, on the page as on every worker script.
+const isolation = {
+  "Cross-Origin-Opener-Policy": "same-origin",
+  "Cross-Origin-Embedder-Policy": "require-corp",
+};
+
+export default defineConfig({
+  test: {
+    projects: [
+      {
+        plugins: [textImports()],
+        test: {
+          name: "deno",
+          pool: "forks", // threads, vmThreads and vmForks fail under Deno
+          include: ["test/**/*.test.ts"],
+          exclude: ["test/browser/**"],
+          setupFiles: ["test/setup_deno.ts"],
+          testTimeout: 60_000,
+          hookTimeout: 60_000,
+        },
+      },
+      {
+        plugins: [textImports()],
+        server: { headers: isolation },
+        test: {
+          name: "browser",
+          include: ["test/browser/**/*.test.ts", "test/kernels/**/*.test.ts", "test/plan/**/*.test.ts"],
+          testTimeout: 120_000,
+          hookTimeout: 120_000,
+          browser: {
+            enabled: true,
+            headless: true,
+            screenshotFailures: false,
+            provider: playwright({
+              launchOptions: {
+                executablePath: chromiumPath(),
+                args: ["--no-sandbox", "--enable-unsafe-webgpu", "--use-webgpu-adapter=swiftshader"],
+              },
+            }),
+            instances: [{ browser: "chromium" }],
+          },
+        },
+      },
+    ],
+    maxWorkers: 2, // each worker holds a GPU device; software drivers use every core anyway
+  },
+});
