@@ -1,0 +1,13 @@
+export { add } from "./add.ts";
+export { adamw, gradNorm } from "./adamw.ts";
+export { attention, type AttentionSizes } from "./attention.ts";
+export { attentionDecode, cacheWrite } from "./decode.ts";
+export { dpo, DPO_METRICS, type DpoInputs } from "./dpo.ts";
+export { embedding } from "./embedding.ts";
+export { linear } from "./matmul.ts";
+export { rmsnorm } from "./rmsnorm.ts";
+export { rope, ropeTable } from "./rope.ts";
+export { sample, type SamplerState } from "./sample.ts";
+export { swiglu } from "./swiglu.ts";
+export { tokenLogprob, type TokenLogprob } from "./token_logprob.ts";
+export { weightedSum } from "./weighted_sum.ts";

@@ -1,0 +1,73 @@
+/** One WebGPU device with what belongs to it: limits, compiled pipelines, debug words, and the first error it met. */
+
+export type DebugWord = "plan" | "time" | "nan" | "wgsl" | "noshare";
+const DEBUG_WORDS: readonly DebugWord[] = ["plan", "time", "nan", "wgsl", "noshare"];
+
+export interface Gpu {
+  readonly device: GPUDevice;
+  readonly adapterName: string;
+  readonly limits: GPUSupportedLimits;
+  readonly debug: ReadonlySet<DebugWord>;
+  /** Pipelines by content: the shader text, entry point, constants and binding kinds. */
+  readonly pipelines: Map<string, GPUComputePipeline>;
+  readonly layouts: Map<string, GPUBindGroupLayout>;
+  readonly modules: Map<string, GPUShaderModule>;
+  /** Throws the first uncaptured GPU error or the loss of the device. Called after every submit and readback. */
+  check(): void;
+  close(): void;
+}
+
+/** Parses `DEBUG=plan,time`: words, not levels. Unknown words belong to other programs and are left alone. */
+export function debugWords(text: string | undefined): Set<DebugWord> {
+  const asked = (text ?? "").split(",").map((word) => word.trim());
+  return new Set(DEBUG_WORDS.filter((word) => asked.includes(word)));
+}
+
+/** A device with all of its adapter's limits. Errors when there is no adapter; says what to install. */
+export async function openGpu(options: { debug?: ReadonlySet<DebugWord> } = {}): Promise<Gpu> {
+  if (!navigator.gpu) throw new Error("Cannot open a GPU: this runtime has no WebGPU (navigator.gpu is missing)");
+  // One adapter gives one device by the standard, so each call asks for an adapter of its own.
+  const adapter = await navigator.gpu.requestAdapter({ powerPreference: "high-performance" });
+  if (!adapter) {
+    throw new Error("Cannot open a GPU: no WebGPU adapter (on Debian: apt-get install -y mesa-vulkan-drivers)");
+  }
+  const wanted: (keyof GPUSupportedLimits)[] = [
+    "maxStorageBufferBindingSize",
+    "maxBufferSize",
+    "maxComputeInvocationsPerWorkgroup",
+    "maxComputeWorkgroupSizeX",
+    "maxComputeWorkgroupStorageSize",
+    "maxStorageBuffersPerShaderStage",
+  ];
+  const requiredLimits: Record<string, number> = {};
+  for (const name of wanted) requiredLimits[name] = adapter.limits[name] as number;
+  const requiredFeatures: GPUFeatureName[] = adapter.features.has("timestamp-query") ? ["timestamp-query"] : [];
+  const device = await adapter.requestDevice({ requiredLimits, requiredFeatures });
+
+  let failure: string | null = null;
+  let closing = false;
+  device.addEventListener("uncapturederror", (event) => {
+    event.preventDefault();
+    failure ??= (event as GPUUncapturedErrorEvent).error.message;
+  });
+  device.lost.then((info) => {
+    if (!closing) failure ??= `device lost: ${info.message || info.reason}`;
+  });
+  const info = adapter.info;
+  return {
+    device,
+    adapterName: [info.description || info.device, info.vendor].filter(Boolean).join(", ") || "unnamed adapter",
+    limits: device.limits,
+    debug: options.debug ?? new Set(),
+    pipelines: new Map(),
+    layouts: new Map(),
+    modules: new Map(),
+    check() {
+      if (failure !== null) throw new Error(`GPU error: ${failure.trim()}`);
+    },
+    close() {
+      closing = true;
+      device.destroy();
+    },
+  };
+}

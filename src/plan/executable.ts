@@ -1,0 +1,174 @@
+/** A compiled plan: memory, pipelines and bind groups made once, then replayed in one pass and one submit. */
+import type { Gpu } from "./device.ts";
+import { describe } from "./describe.ts";
+import { planMemory } from "./memory.ts";
+import { firstNonFinite, formatProfile, type ProfileRow, timeDispatches } from "./profile.ts";
+import type { Dispatch, Kernel, Plan } from "./plan.ts";
+import { createReader, type Reader } from "./store.ts";
+import { byteLength, type Tensor } from "./tensor.ts";
+
+export interface Command {
+  readonly dispatch: Dispatch;
+  readonly pipeline: GPUComputePipeline;
+  readonly bindGroup: GPUBindGroup;
+}
+
+export interface Executable {
+  readonly plan: Plan;
+  /** Bytes of the shared value buffers. */
+  readonly valueBytes: number;
+  readonly commands: readonly Command[];
+  /** Submits the recorded dispatches `times` times over. Resolves at once but under DEBUG=nan and DEBUG=time. */
+  run(times?: number): Promise<void>;
+  /** Times every dispatch by itself with timestamp queries (a pass per dispatch), median of `rounds`. */
+  profile(rounds?: number): Promise<ProfileRow[]>;
+  /** A reader of kept values and persistent tensors. */
+  reader(tensors: readonly Tensor[]): Reader;
+  buffer(tensor: Tensor): GPUBuffer;
+  destroy(): void;
+}
+
+export async function compile(gpu: Gpu, plan: Plan): Promise<Executable> {
+  const { device } = gpu;
+  const memory = planMemory(plan, !gpu.debug.has("noshare"));
+  const limit = gpu.limits.maxStorageBufferBindingSize;
+  const usage = GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST;
+  const buffers = memory.sizes.map((bytes, i) => {
+    if (bytes > limit) {
+      const tensor = [...memory.slots].find(([, slot]) => slot === i)![0];
+      throw new Error(
+        `Cannot compile ${plan.name}: value ${tensor.name} takes ${bytes} bytes, the adapter binds at most ${limit}; ` +
+          `use a smaller batch or shorter sequences`,
+      );
+    }
+    return device.createBuffer({ label: `${plan.name}.value${i}`, size: Math.max(256, Math.ceil(bytes / 4) * 4), usage });
+  });
+  const buffer = (tensor: Tensor): GPUBuffer => {
+    if (tensor.storage.buffer) return tensor.storage.buffer;
+    const slot = memory.slots.get(tensor.storage);
+    if (slot === undefined) throw new Error(`Cannot bind ${tensor.name}: plan ${plan.name} never writes it`);
+    return buffers[slot];
+  };
+
+  const dims = packDims(gpu, plan);
+  const pipelines = await Promise.all(plan.dispatches.map((dispatch) => pipelineFor(gpu, dispatch)));
+  const commands = plan.dispatches.map((dispatch, i): Command => {
+    const entries: GPUBindGroupEntry[] = [
+      { binding: 0, resource: { buffer: dims, offset: i * 256, size: dimsBytes(dispatch.kernel) } },
+      ...dispatch.tensors.map((tensor, k) => ({
+        binding: k + 1,
+        resource: { buffer: buffer(tensor), offset: tensor.offset, size: Math.max(byteLength(tensor), 4) },
+      })),
+    ];
+    const layout = layoutFor(gpu, dispatch.kernel);
+    return { dispatch, pipeline: pipelines[i], bindGroup: device.createBindGroup({ layout, entries }) };
+  });
+  gpu.check();
+  if (gpu.debug.has("plan")) console.error(describe(plan, memory));
+  const timing = new Map<string, ProfileRow>();
+
+  const executable: Executable = {
+    plan,
+    commands,
+    valueBytes: memory.sizes.reduce((sum, bytes) => sum + bytes, 0),
+    buffer,
+    async run(times = 1) {
+      if (gpu.debug.has("nan")) {
+        for (let i = 0; i < times; i++) await firstNonFinite(gpu, executable);
+        return;
+      }
+      if (gpu.debug.has("time")) {
+        for (let i = 0; i < times; i++) {
+          for (const row of await timeDispatches(gpu, executable, 1)) {
+            const sum = timing.get(row.kernel);
+            if (sum) (sum.microseconds += row.microseconds, sum.count += row.count, sum.flops += row.flops);
+            else timing.set(row.kernel, { ...row });
+          }
+        }
+        return;
+      }
+      const encoder = device.createCommandEncoder();
+      const pass = encoder.beginComputePass();
+      for (let i = 0; i < times; i++) for (const command of commands) encode(pass, command);
+      pass.end();
+      device.queue.submit([encoder.finish()]);
+      gpu.check();
+    },
+    profile: (rounds = 5) => timeDispatches(gpu, executable, rounds),
+    reader: (tensors) => createReader(gpu, tensors, buffer),
+    destroy() {
+      if (timing.size > 0) console.error(formatProfile(plan.name, [...timing.values()]));
+      for (const each of [...buffers, dims]) each.destroy();
+    },
+  };
+  return executable;
+}
+
+export function encode(pass: GPUComputePassEncoder, command: Command): void {
+  pass.setPipeline(command.pipeline);
+  pass.setBindGroup(0, command.bindGroup);
+  pass.dispatchWorkgroups(...command.dispatch.workgroups);
+}
+
+const dimsBytes = (kernel: Kernel) => Math.max(16, Math.ceil(kernel.dims.length / 4) * 16);
+
+/** All dims of a plan in one uniform buffer, each dispatch at a multiple of 256. */
+function packDims(gpu: Gpu, plan: Plan): GPUBuffer {
+  const size = Math.max(1, plan.dispatches.length) * 256;
+  const bytes = new DataView(new ArrayBuffer(size));
+  plan.dispatches.forEach((dispatch, i) => {
+    dispatch.kernel.dims.forEach(([name, type], k) => {
+      if (type === "u32") bytes.setUint32(i * 256 + k * 4, dispatch.dims[name], true);
+      else bytes.setFloat32(i * 256 + k * 4, dispatch.dims[name], true);
+    });
+  });
+  const usage = GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST;
+  const buffer = gpu.device.createBuffer({ label: `${plan.name}.dims`, size, usage });
+  gpu.device.queue.writeBuffer(buffer, 0, bytes.buffer);
+  return buffer;
+}
+
+function layoutFor(gpu: Gpu, kernel: Kernel): GPUBindGroupLayout {
+  const key = kernel.bindings.join();
+  let layout = gpu.layouts.get(key);
+  if (!layout) {
+    const visibility = GPUShaderStage.COMPUTE;
+    layout = gpu.device.createBindGroupLayout({
+      entries: [
+        { binding: 0, visibility, buffer: { type: "uniform" } },
+        ...kernel.bindings.map((access, k): GPUBindGroupLayoutEntry => ({
+          binding: k + 1,
+          visibility,
+          buffer: { type: access === "read" ? "read-only-storage" : "storage" },
+        })),
+      ],
+    });
+    gpu.layouts.set(key, layout);
+  }
+  return layout;
+}
+
+async function pipelineFor(gpu: Gpu, dispatch: Dispatch): Promise<GPUComputePipeline> {
+  const { kernel, constants } = dispatch;
+  const key = [kernel.entry, kernel.bindings.join(), JSON.stringify(constants), kernel.code].join("\n");
+  const known = gpu.pipelines.get(key);
+  if (known) return known;
+  let module = gpu.modules.get(kernel.code);
+  if (!module) {
+    if (gpu.debug.has("wgsl")) console.error(`// ${kernel.name}\n${kernel.code}`);
+    module = gpu.device.createShaderModule({ label: kernel.name, code: kernel.code });
+    gpu.modules.set(kernel.code, module);
+  }
+  const layout = gpu.device.createPipelineLayout({ bindGroupLayouts: [layoutFor(gpu, kernel)] });
+  try {
+    const pipeline = await gpu.device.createComputePipelineAsync({
+      label: kernel.name,
+      layout,
+      compute: { module, entryPoint: kernel.entry, constants },
+    });
+    gpu.pipelines.set(key, pipeline);
+    return pipeline;
+  } catch (error) {
+    throw new Error(`Cannot compile kernel ${kernel.name}: ${(error as Error).message.trim()}`);
+  }
+}

@@ -1,0 +1,156 @@
+/**
+ * A plan is a recording: kernels are called on symbolic tensors once, and every call appends dispatches.
+ * `backward` walks the recorded ops in reverse and lets each gradient rule record more. Nothing runs before `compile`.
+ */
+import { byteLength, type DType, newStorage, type Shape, showTensor, type Storage, type Tensor } from "./tensor.ts";
+
+export type Access = "read" | "write" | "read_write";
+
+/** One entry point of one WGSL file. Binding 0 is the uniform `dims`; tensors follow in the order of `bindings`. */
+export interface Kernel {
+  readonly name: string;
+  /** Complete WGSL text. */
+  readonly code: string;
+  readonly entry: string;
+  readonly bindings: readonly Access[];
+  /** Fields of `struct Dims`, in order. */
+  readonly dims: readonly (readonly [name: string, type: "u32" | "f32"])[];
+}
+
+export interface Dispatch {
+  readonly kernel: Kernel;
+  readonly tensors: readonly Tensor[];
+  readonly dims: Readonly<Record<string, number>>;
+  readonly constants: Readonly<Record<string, number>>;
+  readonly workgroups: readonly [number, number, number];
+  /** Floating point operations, multiply and add counted apart. */
+  readonly flops: number;
+}
+
+/** Where a gradient rule writes: `add` is true if the place already holds a partial sum. */
+export interface GradientTarget {
+  readonly tensor: Tensor;
+  readonly add: boolean;
+}
+
+interface TapeEntry {
+  readonly outputs: readonly Tensor[];
+  readonly backward: () => void;
+}
+
+export class Plan {
+  readonly dispatches: Dispatch[] = [];
+  readonly kept = new Set<Storage>();
+  private tape: TapeEntry[] = [];
+  private gradients = new Map<Storage, Tensor>();
+
+  constructor(readonly name: string) {}
+
+  /** A fresh value in shared memory. */
+  value(name: string, shape: Shape, dtype: DType = "f32"): Tensor {
+    const storage = newStorage({ kind: "value", name, bytes: byteLength({ shape }), needsGrad: false });
+    return { name, shape, dtype, storage, offset: 0 };
+  }
+
+  dispatch(
+    kernel: Kernel,
+    tensors: readonly Tensor[],
+    options: {
+      dims: Record<string, number>;
+      workgroups: readonly [number, number, number];
+      constants?: Record<string, number>;
+      flops?: number;
+    },
+  ): void {
+    if (tensors.length !== kernel.bindings.length) {
+      throw new Error(
+        `Cannot record ${kernel.name}: ${tensors.length} tensors for ${kernel.bindings.length} bindings`,
+      );
+    }
+    for (const [name] of kernel.dims) {
+      if (!Number.isFinite(options.dims[name])) {
+        throw new Error(`Cannot record ${kernel.name}: dim ${name} is ${options.dims[name]}`);
+      }
+    }
+    const { dims, workgroups, constants = {}, flops = 0 } = options;
+    this.dispatches.push({ kernel, tensors, dims, constants, workgroups, flops });
+  }
+
+  /** Ends the recording of one op: its outputs, what they depend on, and the rule that records its gradient. */
+  op(outputs: readonly Tensor[], inputs: readonly Tensor[], backward: () => void): void {
+    if (!inputs.some((input) => input.storage.needsGrad)) return;
+    for (const output of outputs) output.storage.needsGrad = true;
+    this.tape.push({ outputs, backward });
+  }
+
+  /** The gradient that has reached an output, for use inside a gradient rule. */
+  gradient(tensor: Tensor): Tensor {
+    const whole = this.gradients.get(tensor.storage);
+    if (!whole) throw new Error(`Cannot record the gradient of ${showTensor(tensor)}: none has reached it`);
+    return { ...whole, name: `d_${tensor.name}`, shape: tensor.shape };
+  }
+
+  hasGradient(tensor: Tensor): boolean {
+    return this.gradients.has(tensor.storage);
+  }
+
+  /** Where the gradient of an input goes, or null if nothing asks for it. Weights always accumulate. */
+  target(tensor: Tensor): GradientTarget | null {
+    const { storage } = tensor;
+    if (!storage.needsGrad) return null;
+    if (storage.gradient) {
+      return { tensor: { ...tensor, name: `d_${tensor.name}`, storage: storage.gradient }, add: true };
+    }
+    const known = this.gradients.get(storage);
+    if (known) return { tensor: { ...known, shape: tensor.shape }, add: true };
+    const created = this.value(`d_${tensor.name}`, tensor.shape);
+    this.gradients.set(storage, created);
+    return { tensor: created, add: false };
+  }
+
+  /** Records the backward pass of a scalar. `one` is a tensor that holds 1, the gradient of the loss by itself. */
+  backward(loss: Tensor, one: Tensor): void {
+    if (byteLength(loss) !== 4) throw new Error(`Cannot record the backward pass: ${showTensor(loss)} is no scalar`);
+    this.gradients.set(loss.storage, one);
+    this.unwind(this.tape);
+    this.tape = [];
+  }
+
+  /**
+   * Runs `block` without keeping its inner values for the backward pass, which records the block a second time instead:
+   * activation memory of one block for one more forward pass. The bits are the same either way.
+   */
+  recompute(block: () => Tensor): Tensor {
+    const outer = this.tape;
+    this.tape = [];
+    const output = block();
+    const differentiable = output.storage.needsGrad;
+    this.tape = outer;
+    if (differentiable) {
+      this.tape.push({
+        outputs: [output],
+        backward: () => {
+          const resumed = this.tape;
+          this.tape = [];
+          const again = block();
+          this.gradients.set(again.storage, this.gradient(output));
+          this.unwind(this.tape);
+          this.tape = resumed;
+        },
+      });
+    }
+    return output;
+  }
+
+  /** Keeps a value's memory to itself until the end of the plan, so that it can be read back. */
+  keep(tensor: Tensor): Tensor {
+    this.kept.add(tensor.storage);
+    return tensor;
+  }
+
+  private unwind(tape: readonly TapeEntry[]): void {
+    for (let i = tape.length - 1; i >= 0; i--) {
+      if (tape[i].outputs.some((output) => this.gradients.has(output.storage))) tape[i].backward();
+    }
+  }
+}

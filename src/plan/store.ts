@@ -1,0 +1,158 @@
+/** Persistent GPU memory: inputs, state and flat weight pages. Values live in src/plan/memory.ts. */
+import type { Gpu } from "./device.ts";
+import { byteLength, type DType, newStorage, type Shape, type Storage, type Tensor } from "./tensor.ts";
+
+/** Binding offsets are multiples of 256 bytes, so a flat page places each tensor on such a border. */
+const ALIGN = 256;
+const align = (bytes: number) => Math.ceil(bytes / ALIGN) * ALIGN;
+
+function allocate(gpu: Gpu, bytes: number, label: string): GPUBuffer {
+  if (bytes > gpu.limits.maxStorageBufferBindingSize) {
+    throw new Error(
+      `Cannot allocate ${label}: ${bytes} bytes, the adapter binds at most ${gpu.limits.maxStorageBufferBindingSize}`,
+    );
+  }
+  const usage = GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_DST | GPUBufferUsage.COPY_SRC;
+  return gpu.device.createBuffer({ label, size: Math.max(align(bytes), ALIGN), usage });
+}
+
+/** A zero-initialised tensor with a buffer of its own: step inputs, caches, counters. Shared by any number of plans. */
+export function persistent(gpu: Gpu, name: string, shape: Shape, dtype: DType = "f32"): Tensor {
+  const bytes = byteLength({ shape });
+  const buffer = allocate(gpu, bytes, name);
+  return { name, shape, dtype, storage: newStorage({ kind: "input", name, bytes, buffer, needsGrad: false }), offset: 0 };
+}
+
+export function write(gpu: Gpu, tensor: Tensor, data: Float32Array | Uint32Array | Int32Array): void {
+  const buffer = tensor.storage.buffer;
+  if (!buffer) throw new Error(`Cannot write ${tensor.name}: it has no memory of its own before a plan is compiled`);
+  if (data.byteLength > byteLength(tensor)) {
+    throw new Error(`Cannot write ${tensor.name}: ${data.length} elements into [${tensor.shape.join(",")}]`);
+  }
+  gpu.device.queue.writeBuffer(buffer, tensor.offset, data as unknown as BufferSource);
+}
+
+export interface WeightSpec {
+  name: string;
+  shape: Shape;
+  /** Weight decay applies (matrices), or not (norm gains, biases). */
+  decay: boolean;
+}
+
+/** One flat run of weights with its gradient and Adam moments; split only where the adapter's binding limit forces it. */
+export interface WeightPage {
+  readonly elements: number;
+  readonly decay: boolean;
+  readonly weights: Tensor;
+  readonly gradients?: Tensor;
+  readonly firstMoments?: Tensor;
+  readonly secondMoments?: Tensor;
+}
+
+export interface Weights {
+  readonly tensors: Map<string, Tensor>;
+  readonly pages: readonly WeightPage[];
+  /** Number of parameters, padding not counted. */
+  readonly parameters: number;
+}
+
+/** Lays tensors out in flat pages. With `training`, each page gets gradients and both moments: 16 bytes a parameter. */
+export function createWeights(gpu: Gpu, specs: readonly WeightSpec[], training: boolean): Weights {
+  const limit = gpu.limits.maxStorageBufferBindingSize;
+  const tensors = new Map<string, Tensor>();
+  const pages: WeightPage[] = [];
+  for (const decay of [true, false]) {
+    const group = specs.filter((spec) => spec.decay === decay);
+    let start = 0;
+    while (start < group.length) {
+      let end = start, bytes = 0;
+      while (end < group.length && (end === start || bytes + align(byteLength(group[end])) <= limit)) {
+        bytes += align(byteLength(group[end++]));
+      }
+      pages.push(createPage(gpu, group.slice(start, end), bytes, decay, training, tensors));
+      start = end;
+    }
+  }
+  const parameters = specs.reduce((sum, spec) => sum + byteLength(spec) / 4, 0);
+  return { tensors, pages, parameters };
+}
+
+function createPage(
+  gpu: Gpu,
+  specs: readonly WeightSpec[],
+  bytes: number,
+  decay: boolean,
+  training: boolean,
+  tensors: Map<string, Tensor>,
+): WeightPage {
+  const kind = decay ? "decayed" : "undecayed";
+  const flat = (name: string, extra: Partial<Storage> = {}): Tensor => {
+    const label = `${name}.${kind}`;
+    const buffer = allocate(gpu, bytes, label);
+    const storage = newStorage({ kind: "gradient", name: label, bytes, buffer, needsGrad: false, ...extra });
+    return { name: label, shape: [bytes / 4], dtype: "f32", storage, offset: 0 };
+  };
+  const gradients = training ? flat("gradients") : undefined;
+  const weights = flat("weights", { kind: "weight", gradient: gradients?.storage, needsGrad: training });
+  let offset = 0;
+  for (const spec of specs) {
+    if (tensors.has(spec.name)) throw new Error(`Cannot lay out weights: "${spec.name}" is listed twice`);
+    tensors.set(spec.name, { name: spec.name, shape: spec.shape, dtype: "f32", storage: weights.storage, offset });
+    offset += align(byteLength(spec));
+  }
+  return {
+    elements: bytes / 4,
+    decay,
+    weights,
+    gradients,
+    firstMoments: training ? flat("firstMoments") : undefined,
+    secondMoments: training ? flat("secondMoments") : undefined,
+  };
+}
+
+export interface Reader {
+  /** Waits for all submitted work and copies the tensors to the host, in the order given at creation. */
+  read(): Promise<(Float32Array | Uint32Array | Int32Array)[]>;
+  destroy(): void;
+}
+
+/** One staging buffer for a fixed list of tensors: a readback is one copy list, one submit and one map (11 ms in Deno). */
+export function createReader(gpu: Gpu, tensors: readonly Tensor[], bufferOf = persistentBuffer): Reader {
+  const { device } = gpu;
+  const offsets: number[] = [];
+  let size = 0;
+  for (const tensor of tensors) {
+    offsets.push(size);
+    size += align(byteLength(tensor));
+  }
+  const usage = GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST;
+  const staging = device.createBuffer({ label: "readback", size: Math.max(size, ALIGN), usage });
+  return {
+    async read() {
+      const encoder = device.createCommandEncoder();
+      tensors.forEach((tensor, i) => {
+        encoder.copyBufferToBuffer(bufferOf(tensor), tensor.offset, staging, offsets[i], byteLength(tensor));
+      });
+      device.queue.submit([encoder.finish()]);
+      await staging.mapAsync(GPUMapMode.READ);
+      gpu.check();
+      const bytes = staging.getMappedRange();
+      const result = tensors.map((tensor, i) => {
+        const slice = bytes.slice(offsets[i], offsets[i] + byteLength(tensor));
+        return tensor.dtype === "f32"
+          ? new Float32Array(slice)
+          : tensor.dtype === "u32"
+          ? new Uint32Array(slice)
+          : new Int32Array(slice);
+      });
+      staging.unmap();
+      return result;
+    },
+    destroy: () => staging.destroy(),
+  };
+}
+
+function persistentBuffer(tensor: Tensor): GPUBuffer {
+  if (!tensor.storage.buffer) throw new Error(`Cannot read ${tensor.name}: it is a value of a plan; keep() it there`);
+  return tensor.storage.buffer;
+}

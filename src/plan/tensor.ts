@@ -1,0 +1,71 @@
+/** Tensors of a plan: views into storages. A storage is one GPU buffer, or a place in shared memory until a plan is compiled. */
+
+export type DType = "f32" | "u32" | "i32";
+export type Shape = readonly number[];
+export type StorageKind = "weight" | "gradient" | "input" | "value";
+
+/** Bytes on the GPU. `buffer` is there from the start for everything that outlives a plan, and unset for values. */
+export interface Storage {
+  readonly id: number;
+  readonly kind: StorageKind;
+  readonly name: string;
+  readonly bytes: number;
+  readonly buffer?: GPUBuffer;
+  /** Where gradients of this storage accumulate (weights only). */
+  readonly gradient?: Storage;
+  /** True if a loss can depend on it through differentiable ops. */
+  needsGrad: boolean;
+}
+
+export interface Tensor {
+  readonly name: string;
+  readonly shape: Shape;
+  readonly dtype: DType;
+  readonly storage: Storage;
+  /** Byte offset into the storage, a multiple of 256 (the binding alignment every adapter accepts). */
+  readonly offset: number;
+}
+
+let nextStorage = 0;
+
+export function newStorage(init: Omit<Storage, "id">): Storage {
+  return { id: nextStorage++, ...init };
+}
+
+export function elements(shape: Shape): number {
+  return shape.reduce((product, size) => product * size, 1);
+}
+
+/** Bytes of a tensor; every dtype is four bytes wide. */
+export function byteLength(tensor: { shape: Shape }): number {
+  return elements(tensor.shape) * 4;
+}
+
+export function showTensor(tensor: Tensor): string {
+  return `${tensor.name} [${tensor.shape.join(",")}]`;
+}
+
+/** The same bytes under another shape. */
+export function reshape(tensor: Tensor, shape: Shape): Tensor {
+  if (elements(shape) !== elements(tensor.shape)) {
+    throw new Error(
+      `Cannot reshape ${showTensor(tensor)} to [${shape.join(",")}]: ${elements(tensor.shape)} elements against ${
+        elements(shape)
+      }`,
+    );
+  }
+  return { ...tensor, shape };
+}
+
+/** Rows [start, start + count) of a tensor kept by rows, without a copy. The byte offset must stay a multiple of 256. */
+export function rows(tensor: Tensor, start: number, count: number): Tensor {
+  const width = elements(tensor.shape.slice(1));
+  const offset = tensor.offset + start * width * 4;
+  if (start < 0 || start + count > tensor.shape[0]) {
+    throw new Error(`Cannot take rows ${start} to ${start + count} of ${showTensor(tensor)}: out of range`);
+  }
+  if (offset % 256 !== 0) {
+    throw new Error(`Cannot take rows of ${showTensor(tensor)} from ${start}: offset ${offset} is no multiple of 256`);
+  }
+  return { ...tensor, shape: [count, ...tensor.shape.slice(1)], offset };
+}

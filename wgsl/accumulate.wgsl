@@ -1,0 +1,16 @@
+// uses: grid
+// y = x, or y += x: a gradient that passes through an op unchanged.
+struct Dims { N: u32 }
+@group(0) @binding(0) var<uniform> dims: Dims;
+@group(0) @binding(1) var<storage, read> x: array<f32>;
+@group(0) @binding(2) var<storage, read_write> y: array<f32>;
+override ADD: bool = false;
+
+@compute @workgroup_size(64)
+fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) lane: u32) {
+  let i = flat_group(group, groups) * 64u + lane;
+  if (i >= dims.N) { return; }
+  var value = x[i];
+  if (ADD) { value += y[i]; }
+  y[i] = value;
+}
