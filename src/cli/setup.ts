@@ -102,12 +102,12 @@ async function aptInstall(name: string, problem: string): Promise<void> {
   }
   console.error(`${problem}. Running: ${line}`);
   // A fresh container has no package lists at all, so the lists come first; a failure there shows in the second step.
-  await apt(root, unattended, ["update", "-qq"]);
-  const code = await apt(root, unattended, ["install", "-y", "-qq", "--no-install-recommends", name]);
+  await apt(root, unattended, name, ["update", "-qq"]);
+  const code = await apt(root, unattended, name, ["install", "-y", "-qq", "--no-install-recommends", name]);
   if (code !== 0) throw new Error(`Cannot install ${name}: "${line}" ended with exit code ${code}`);
 }
 
-async function apt(root: boolean, unattended: boolean, args: string[]): Promise<number> {
+async function apt(root: boolean, unattended: boolean, name: string, args: string[]): Promise<number> {
   const sudo = root ? [] : unattended ? ["sudo", "-n"] : ["sudo"];
   const words = [...sudo, "env", "DEBIAN_FRONTEND=noninteractive", "apt-get", ...args];
   try {
@@ -116,7 +116,10 @@ async function apt(root: boolean, unattended: boolean, args: string[]): Promise<
     for await (const chunk of child.stdout) await Deno.stderr.write(chunk);
     return (await child.status).code;
   } catch (error) {
-    throw new Error(`Cannot run "${words.join(" ")}": ${(error as Error).message}`);
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+    throw new Error(
+      `Cannot run ${words[0]}: no such command. As root, run: apt-get update && apt-get install -y ${name}`,
+    );
   }
 }
 
