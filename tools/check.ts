@@ -21,7 +21,7 @@ export function typeChecks(): Check[] {
  * Writes deno.json with another `lib` beside it and returns the path. Not a file of the repository: it would repeat every
  * version, and an `importMap` that points to deno.json does not know subpaths such as pyodide/pyodide.mjs.
  */
-function browserConfig(): string {
+export function browserConfig(): string {
   const path = ".deno.browser.json";
   const config = JSON.parse(Deno.readTextFileSync("deno.json"));
   config.compilerOptions.lib = config.compilerOptions.lib.filter((name: string) => !name.startsWith("deno."));
