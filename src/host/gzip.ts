@@ -9,8 +9,3 @@ export async function gunzip(bytes: Uint8Array): Promise<Uint8Array> {
     throw new Error(`Cannot unpack gzip data: ${(error as Error).message}`);
   }
 }
-
-/** True if the bytes start with gzip's two magic bytes: a `.gz` name may lie, the bytes don't. */
-export function isGzip(bytes: Uint8Array): boolean {
-  return bytes.length >= 2 && bytes[0] === 0x1f && bytes[1] === 0x8b;
-}
