@@ -70,6 +70,7 @@ export function tokenLogprob(plan: Plan, h: Tensor, w: Tensor, targets: Tensor, 
 
   plan.op([logprob], [h, w], () => {
     const dLogprob = plan.gradient(logprob);
+    const dw = plan.target(w); // once: every chunk writes rows of its own
     for (const each of chunks) {
       const { first, width } = each;
       const { logits, head } = logitsOf(each);
@@ -80,8 +81,7 @@ export function tokenLogprob(plan: Plan, h: Tensor, w: Tensor, targets: Tensor, 
       });
       const dh = plan.target(h);
       if (dh) recordNn(plan, logits, head, dh.tensor, { M: N, N: C, K: width }, dh.add);
-      const dw = plan.target(head);
-      if (dw) recordTn(plan, logits, h, dw.tensor, { M: width, N: C, K: N }, dw.add);
+      if (dw) recordTn(plan, logits, h, rows(dw.tensor, first, width), { M: width, N: C, K: N }, dw.add);
     }
   });
   return { logprob, aux };

@@ -25,12 +25,23 @@ export interface Executable {
   /** A reader of kept values and persistent tensors. */
   reader(tensors: readonly Tensor[]): Reader;
   buffer(tensor: Tensor): GPUBuffer;
+  /** With `guard`: throws if a dispatch wrote behind the end of one of its values. */
+  checkGuards(): Promise<void>;
   destroy(): void;
 }
 
-export async function compile(gpu: Gpu, plan: Plan): Promise<Executable> {
+export interface CompileOptions {
+  /** Test aid: bytes (a multiple of 4) behind each value that no kernel may touch. Values then share no memory. */
+  guard?: number;
+}
+
+/** The guard word of value buffer i: distinct, so that a stray copy from one buffer to another shows too. */
+const sentinel = (i: number) => 0x5eed0000 + i;
+
+export async function compile(gpu: Gpu, plan: Plan, options: CompileOptions = {}): Promise<Executable> {
   const { device } = gpu;
-  const memory = planMemory(plan, !gpu.debug.has("noshare"));
+  const guard = options.guard ?? 0;
+  const memory = planMemory(plan, guard === 0 && !gpu.debug.has("noshare"));
   const limit = gpu.limits.maxStorageBufferBindingSize;
   const usage = GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST;
   const buffers = memory.sizes.map((bytes, i) => {
@@ -41,8 +52,13 @@ export async function compile(gpu: Gpu, plan: Plan): Promise<Executable> {
           `use a smaller batch or shorter sequences`,
       );
     }
-    return device.createBuffer({ label: `${plan.name}.value${i}`, size: Math.max(256, Math.ceil(bytes / 4) * 4), usage });
+    return device.createBuffer({ label: `${plan.name}.value${i}`, size: Math.max(256, bytes) + guard, usage });
   });
+  if (guard > 0) {
+    buffers.forEach((each, i) => {
+      device.queue.writeBuffer(each, memory.sizes[i], new Uint32Array(guard / 4).fill(sentinel(i)));
+    });
+  }
   const buffer = (tensor: Tensor): GPUBuffer => {
     if (tensor.storage.buffer) return tensor.storage.buffer;
     const slot = memory.slots.get(tensor.storage);
@@ -57,7 +73,11 @@ export async function compile(gpu: Gpu, plan: Plan): Promise<Executable> {
       { binding: 0, resource: { buffer: dims, offset: i * 256, size: dimsBytes(dispatch.kernel) } },
       ...dispatch.tensors.map((tensor, k) => ({
         binding: k + 1,
-        resource: { buffer: buffer(tensor), offset: tensor.offset, size: Math.max(byteLength(tensor), 4) },
+        resource: {
+          buffer: buffer(tensor),
+          offset: tensor.offset,
+          size: byteLength(tensor) + (tensor.storage.buffer ? 0 : guard),
+        },
       })),
     ];
     const layout = layoutFor(gpu, dispatch.kernel);
@@ -96,6 +116,17 @@ export async function compile(gpu: Gpu, plan: Plan): Promise<Executable> {
     },
     profile: (rounds = 5) => timeDispatches(gpu, executable, rounds),
     reader: (tensors) => createReader(gpu, tensors, buffer),
+    async checkGuards() {
+      for (const [storage, slot] of memory.slots) {
+        const name = storage.name;
+        const tail: Tensor = { name, shape: [(storage.bytes + guard) / 4], dtype: "u32", storage, offset: 0 };
+        const reader = createReader(gpu, [tail], buffer);
+        const [words] = await reader.read();
+        reader.destroy();
+        const at = words.subarray(storage.bytes / 4).findIndex((word) => word !== sentinel(slot));
+        if (at >= 0) throw new Error(`Stray write: ${plan.name} wrote ${at * 4} bytes behind the end of ${name}`);
+      }
+    },
     destroy() {
       if (timing.size > 0) console.error(formatProfile(plan.name, [...timing.values()]));
       for (const each of [...buffers, dims]) each.destroy();

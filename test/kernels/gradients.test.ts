@@ -1,0 +1,130 @@
+import { afterAll, beforeAll, describe, test } from "vitest";
+import { type Gpu, openGpu } from "../../src/plan/mod.ts";
+import {
+  add,
+  attention,
+  dpo,
+  embedding,
+  linear,
+  rmsnorm,
+  rope,
+  ropeTable,
+  swiglu,
+  tokenLogprob,
+  weightedSum,
+} from "../../kernels/mod.ts";
+import { checkOp, random } from "./check_op.ts";
+import * as reference from "./reference.ts";
+
+let gpu: Gpu;
+beforeAll(async () => void (gpu = await openGpu()));
+afterAll(() => gpu.close());
+
+const ints = (count: number, below: number, seed: number) => {
+  const draw = random(seed);
+  return Uint32Array.from({ length: count }, () => Math.floor(draw() * below));
+};
+const floats = (count: number, seed: number) => {
+  const draw = random(seed);
+  return Float32Array.from({ length: count }, () => draw() * 2 - 1);
+};
+
+describe("every op agrees with its float64 reference, forward and gradient", () => {
+  for (const [N, I, O] of [[7, 5, 3], [9, 8, 12], [33, 20, 28], [1, 4, 4], [13, 6, 8]]) {
+    test(`linear ${N} rows, ${I} to ${O}`, () =>
+      checkOp(gpu, {
+        inputs: { x: { shape: [N, I] }, w: { shape: [O, I] } },
+        record: (plan, t) => linear(plan, t.x, t.w),
+        reference: (v) => reference.linear(v.x, v.w, N, I, O),
+      }));
+  }
+  for (const [N, I, O] of [[35, 5, 3], [9, 8, 12]]) {
+    test(`linear with bias ${N} rows, ${I} to ${O}`, () =>
+      checkOp(gpu, {
+        inputs: { x: { shape: [N, I] }, w: { shape: [O, I] }, b: { shape: [O] } },
+        record: (plan, t) => linear(plan, t.x, t.w, t.b),
+        reference: (v) => reference.linear(v.x, v.w, N, I, O, v.b),
+      }));
+  }
+  const ids = ints(37, 11, 3);
+  test("embedding with repeated ids", () =>
+    checkOp(gpu, {
+      inputs: { table: { shape: [11, 6] } },
+      given: { ids: { shape: [37], data: ids } },
+      record: (plan, t) => embedding(plan, t.ids, t.table),
+      reference: (v) => reference.embedding(ids, v.table, 6),
+    }));
+  for (const [N, C] of [[5, 7], [35, 70]]) {
+    test(`rmsnorm ${N} rows of ${C}`, () =>
+      checkOp(gpu, {
+        inputs: { x: { shape: [N, C] }, gain: { shape: [C] } },
+        record: (plan, t) => rmsnorm(plan, t.x, t.gain, 1e-5),
+        reference: (v) => reference.rmsnorm(v.x, v.gain, 1e-5),
+      }));
+  }
+  const positions = ints(5, 90, 4);
+  test("rope at scattered positions", () =>
+    checkOp(gpu, {
+      inputs: { x: { shape: [5, 3 * 6] } },
+      given: {
+        positions: { shape: [5], data: positions },
+        table: { shape: [90, 3, 2], data: ropeTable(90, 6, 10000) },
+      },
+      record: (plan, t) => rope(plan, t.x, t.positions, t.table, 6),
+      reference: (v) => reference.rope(v.x, positions, 3, 6, 10000),
+    }));
+  for (const [B, T, H, G, D] of [[2, 7, 4, 2, 4], [1, 35, 2, 1, 8], [3, 5, 3, 3, 12], [1, 3, 2, 2, 64]]) {
+    test(`attention of ${B} x ${T} tokens, ${H} heads over ${G}, size ${D}`, () =>
+      checkOp(gpu, {
+        inputs: { q: { shape: [B, T, H * D] }, k: { shape: [B, T, G * D] }, v: { shape: [B, T, G * D] } },
+        record: (plan, t) => attention(plan, t.q, t.k, t.v, { B, T, H, G, D }),
+        reference: (v) => reference.attention(v.q, v.k, v.v, B, T, H, G, D),
+      }));
+  }
+  test("swiglu", () =>
+    checkOp(gpu, {
+      inputs: { gate: { shape: [3, 25], spread: 4 }, up: { shape: [3, 25] } },
+      record: (plan, t) => swiglu(plan, t.gate, t.up),
+      reference: (v) => reference.swiglu(v.gate, v.up),
+    }));
+  test("add", () =>
+    checkOp(gpu, {
+      inputs: { a: { shape: [67] }, b: { shape: [67] } },
+      record: (plan, t) => add(plan, t.a, t.b),
+      reference: (v) => v.a.map((value, i) => value + v.b[i]),
+    }));
+  for (const [V, chunk] of [[67, 64], [200, 64], [9, 64], [192, 128]]) {
+    const targets = ints(21, V, V);
+    test(`token log-probability over ${V} tokens in chunks of ${chunk}`, () =>
+      checkOp(gpu, {
+        inputs: { h: { shape: [21, 8] }, w: { shape: [V, 8] } },
+        given: { targets: { shape: [21], data: targets } },
+        record: (plan, t) => tokenLogprob(plan, t.h, t.w, t.targets, chunk).logprob,
+        reference: (v) => reference.tokenLogprob(v.h, v.w, targets, 8),
+      }));
+  }
+  const mask = floats(3 * 77, 5);
+  test("weighted sums of rows", () =>
+    checkOp(gpu, {
+      inputs: { x: { shape: [3, 77] } },
+      given: { w: { shape: [3, 77], data: mask } },
+      record: (plan, t) => weightedSum(plan, t.x, t.w, 3),
+      reference: (v) => reference.weightedSum(v.x, mask, 3),
+    }));
+  const ref = floats(10, 6);
+  const weight = Float32Array.of(0.25, 0.25, 0.25, 0.25, 0);
+  for (const smooth of [0, 0.1]) {
+    test(`dpo with label smoothing ${smooth}`, () =>
+      checkOp(gpu, {
+        inputs: { lp: { shape: [10], spread: 5 } },
+        given: {
+          ref: { shape: [10], data: ref },
+          weight: { shape: [5], data: weight },
+          hyper: { shape: [2], data: Float32Array.of(0.5, smooth) },
+        },
+        record: (plan, t) =>
+          dpo(plan, { logprobs: t.lp, reference: t.ref, weight: t.weight, hyper: t.hyper }).loss,
+        reference: (v) => reference.dpo(v.lp, ref, weight, 0.5, Math.fround(smooth)),
+      }));
+  }
+});

@@ -1,0 +1,113 @@
+/** Float64 references of every differentiable kernel, written for clarity. Arrays are row-major. */
+
+export type F64 = Float64Array;
+const zeros = (n: number) => new Float64Array(n);
+
+export function linear(x: F64, w: F64, N: number, I: number, O: number, bias?: F64): F64 {
+  const y = zeros(N * O);
+  for (let n = 0; n < N; n++) {
+    for (let o = 0; o < O; o++) {
+      let sum = bias ? bias[o] : 0;
+      for (let i = 0; i < I; i++) sum += x[n * I + i] * w[o * I + i];
+      y[n * O + o] = sum;
+    }
+  }
+  return y;
+}
+
+export function embedding(ids: ArrayLike<number>, table: F64, C: number): F64 {
+  const y = zeros(ids.length * C);
+  for (let n = 0; n < ids.length; n++) for (let c = 0; c < C; c++) y[n * C + c] = table[ids[n] * C + c];
+  return y;
+}
+
+export function rmsnorm(x: F64, gain: F64, eps: number): F64 {
+  const C = gain.length;
+  const y = zeros(x.length);
+  for (let n = 0; n < x.length / C; n++) {
+    let squares = 0;
+    for (let c = 0; c < C; c++) squares += x[n * C + c] ** 2;
+    const inv = 1 / Math.sqrt(squares / C + eps);
+    for (let c = 0; c < C; c++) y[n * C + c] = x[n * C + c] * inv * gain[c];
+  }
+  return y;
+}
+
+export function rope(x: F64, positions: ArrayLike<number>, H: number, D: number, theta: number): F64 {
+  const y = zeros(x.length);
+  for (let n = 0; n < positions.length; n++) {
+    for (let h = 0; h < H; h++) {
+      for (let d = 0; d < D / 2; d++) {
+        const angle = positions[n] * Math.pow(theta, -2 * d / D);
+        const low = (n * H + h) * D + d, high = low + D / 2;
+        y[low] = x[low] * Math.cos(angle) - x[high] * Math.sin(angle);
+        y[high] = x[high] * Math.cos(angle) + x[low] * Math.sin(angle);
+      }
+    }
+  }
+  return y;
+}
+
+/** One query at position t of sequence b, head h, against keys 0..t: plain softmax, no tricks. */
+export function attention(q: F64, k: F64, v: F64, B: number, T: number, H: number, G: number, D: number): F64 {
+  const y = zeros(q.length);
+  for (let b = 0; b < B; b++) {
+    for (let h = 0; h < H; h++) {
+      const g = Math.floor(h / (H / G));
+      for (let t = 0; t < T; t++) {
+        const scores: number[] = [];
+        for (let j = 0; j <= t; j++) {
+          let dot = 0;
+          for (let d = 0; d < D; d++) dot += q[((b * T + t) * H + h) * D + d] * k[((b * T + j) * G + g) * D + d];
+          scores.push(dot / Math.sqrt(D));
+        }
+        const highest = Math.max(...scores);
+        const weights = scores.map((score) => Math.exp(score - highest));
+        const total = weights.reduce((sum, weight) => sum + weight, 0);
+        for (let d = 0; d < D; d++) {
+          let sum = 0;
+          for (let j = 0; j <= t; j++) sum += weights[j] / total * v[((b * T + j) * G + g) * D + d];
+          y[((b * T + t) * H + h) * D + d] = sum;
+        }
+      }
+    }
+  }
+  return y;
+}
+
+export function swiglu(gate: F64, up: F64): F64 {
+  return gate.map((z, i) => z / (1 + Math.exp(-z)) * up[i]);
+}
+
+export function tokenLogprob(h: F64, w: F64, targets: ArrayLike<number>, C: number): F64 {
+  const V = w.length / C;
+  const logits = linear(h, w, targets.length, C, V);
+  return Float64Array.from({ length: targets.length }, (_, n) => {
+    const row = logits.subarray(n * V, (n + 1) * V);
+    return row[targets[n]] - logsumexp(row);
+  });
+}
+
+export function logsumexp(row: F64): number {
+  const highest = Math.max(...row);
+  return highest + Math.log(row.reduce((sum, z) => sum + Math.exp(z - highest), 0));
+}
+
+export function weightedSum(x: F64, w: ArrayLike<number>, B: number): F64 {
+  const T = x.length / B;
+  const out = zeros(B);
+  for (let i = 0; i < x.length; i++) out[Math.floor(i / T)] += x[i] * w[i];
+  return out;
+}
+
+const logSigmoid = (x: number) => Math.min(x, 0) - Math.log1p(Math.exp(-Math.abs(x)));
+
+export function dpo(lp: F64, ref: ArrayLike<number>, weight: ArrayLike<number>, beta: number, smooth: number): F64 {
+  const P = weight.length;
+  let loss = 0;
+  for (let p = 0; p < P; p++) {
+    const d = lp[p] - ref[p] - lp[P + p] + ref[P + p];
+    loss += weight[p] * (-(1 - smooth) * logSigmoid(beta * d) - smooth * logSigmoid(-beta * d));
+  }
+  return Float64Array.of(loss);
+}

@@ -1,0 +1,140 @@
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { compile, type Gpu, openGpu, persistent, Plan, write } from "../../src/plan/mod.ts";
+import { sample } from "../../kernels/mod.ts";
+import { philox, unitFloat } from "../../src/model/philox.ts";
+
+let gpu: Gpu;
+beforeAll(async () => void (gpu = await openGpu()));
+afterAll(() => gpu.close());
+
+interface Settings {
+  temperature: number;
+  topP?: number;
+  topK?: number;
+  seed?: number;
+  eos?: number;
+  longest?: number;
+}
+
+/** One sampling step for B copies of the same logits, stream b for row b. */
+async function draw(logits: number[], B: number, options: Settings) {
+  const V = logits.length, S = 8;
+  const tensors = {
+    settings: persistent(gpu, "settings", [2]),
+    numbers: persistent(gpu, "numbers", [6], "u32"),
+    streams: persistent(gpu, "streams", [B], "u32"),
+    current: persistent(gpu, "current", [B], "u32"),
+    positions: persistent(gpu, "positions", [B], "u32"),
+    done: persistent(gpu, "done", [B], "u32"),
+    tokens: persistent(gpu, "tokens", [B, S], "u32"),
+  };
+  const input = persistent(gpu, "logits", [B, V]);
+  write(gpu, input, Float32Array.from({ length: B * V }, (_, i) => logits[i % V]));
+  write(gpu, tensors.settings, Float32Array.of(options.temperature, options.topP ?? 1));
+  write(gpu, tensors.streams, Uint32Array.from({ length: B }, (_, b) => b));
+  const { seed = 5, topK = 0, eos = 999, longest = S } = options;
+  write(gpu, tensors.numbers, Uint32Array.of(seed, 0, topK, eos, 0, longest));
+  const plan = new Plan("sample");
+  sample(plan, input, tensors);
+  const executable = await compile(gpu, plan);
+  const reader = executable.reader([tensors.current, tensors.positions, tensors.done, tensors.tokens]);
+  const step = async () => {
+    await executable.run();
+    const [current, positions, done, tokens] = await reader.read();
+    return { current: [...current], positions: [...positions], done: [...done], tokens: [...tokens] };
+  };
+  return { first: await step(), step };
+}
+
+describe("Philox", () => {
+  test("gives the published known answers of Random123", () => {
+    // kat_vectors of the Random123 distribution, philox4x32 with 10 rounds.
+    expect([...philox([0, 0, 0, 0], [0, 0])]).toEqual([0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8]);
+    const ones = 0xffffffff;
+    expect([...philox([ones, ones, ones, ones], [ones, ones])]).toEqual([
+      0x408f276d,
+      0x41c83b0e,
+      0xa20bc7c6,
+      0x6d5451fd,
+    ]);
+    expect([...philox([0x243f6a88, 0x85a308d3, 0x13198a2e, 0x03707344], [0xa4093822, 0x299f31d0])]).toEqual([
+      0xd16cfe09,
+      0x94fdcceb,
+      0x5001e420,
+      0x24126ea1,
+    ]);
+  });
+});
+
+describe("sampling on the GPU", () => {
+  const logits = Array.from({ length: 100 }, (_, i) => Math.sin(i * 12.9898) * 3);
+  const order = logits.map((_, i) => i).sort((a, b) => logits[b] - logits[a]);
+
+  test("temperature 0 takes the lowest index of the highest logit", async () => {
+    const { first } = await draw([1, 3, 2, 3], 2, { temperature: 0 });
+    expect(first.current).toEqual([1, 1]);
+  });
+
+  test("follows the inverse distribution at the Philox draw, so GPU and host agree on every token", async () => {
+    const { first } = await draw(logits, 200, { temperature: 0.7 });
+    const weights = logits.map((z) => Math.exp((z - logits[order[0]]) / 0.7));
+    const total = weights.reduce((a, b) => a + b, 0);
+    let near = 0;
+    first.current.forEach((got, b) => {
+      let left = unitFloat(philox([0, b, 0, 0], [5, 0])[0]) * total;
+      let want = 0;
+      while (want < 99 && left >= weights[want]) left -= weights[want++];
+      if (got !== want) {
+        // f32 sums may fall on the other side of a border; then the draw stood right at it.
+        near++;
+        expect(Math.min(Math.abs(left), Math.abs(left - weights[want])) / total).toBeLessThan(1e-5);
+      }
+    });
+    expect(near).toBeLessThan(3);
+  });
+
+  test("frequencies match the softmax (chi-squared below its 0.999 quantile)", async () => {
+    const small = [0.3, -1, 1.2, 0, 0.5, -0.4];
+    const { first } = await draw(small, 4000, { temperature: 1 });
+    const weights = small.map(Math.exp);
+    const total = weights.reduce((a, b) => a + b, 0);
+    const chi = weights.reduce((sum, w, v) => {
+      const expected = 4000 * w / total;
+      return sum + (first.current.filter((token) => token === v).length - expected) ** 2 / expected;
+    }, 0);
+    expect(chi).toBeLessThan(20.5); // 5 degrees of freedom
+  });
+
+  test("top-k keeps exactly the k most likely tokens", async () => {
+    const { first } = await draw(logits, 500, { temperature: 2, topK: 5 });
+    expect(new Set(first.current)).toEqual(new Set(order.slice(0, 5)));
+  });
+
+  test("top-p keeps the smallest set whose mass reaches p", async () => {
+    const weights = order.map((v) => Math.exp(logits[v]));
+    const total = weights.reduce((a, b) => a + b, 0);
+    let count = 0, mass = 0;
+    while (mass < 0.5 * total) mass += weights[count++];
+    const { first } = await draw(logits, 1000, { temperature: 1, topP: 0.5 });
+    const seen = new Set(first.current);
+    const allowed = new Set(order.slice(0, count));
+    expect([...seen].filter((token) => !allowed.has(token))).toEqual([]);
+    expect(seen.size).toBeGreaterThan(count / 2);
+  });
+
+  test("the same seed gives the same tokens, another seed others", async () => {
+    const [a, b, c] = [5, 5, 6].map((seed) => draw(logits, 50, { temperature: 1, seed }));
+    expect((await a).first.current).toEqual((await b).first.current);
+    expect((await c).first.current).not.toEqual((await a).first.current);
+  });
+
+  test("a sequence stops at EOS or when out of room, and then stays as it is", async () => {
+    const stopped = await draw([0, 9, 0], 1, { temperature: 0, eos: 1 });
+    expect(stopped.first).toMatchObject({ current: [1], positions: [1], done: [1] });
+    expect((await stopped.step()).positions).toEqual([1]);
+    const full = await draw([0, 9, 0], 1, { temperature: 0, longest: 3 });
+    expect(full.first.done).toEqual([0]);
+    expect(await full.step()).toMatchObject({ positions: [2], done: [2], tokens: [0, 1, 1, 0, 0, 0, 0, 0] });
+    expect((await full.step()).positions).toEqual([2]);
+  });
+});
