@@ -3,7 +3,7 @@
 TESTS = 8  # tests of a problem where enough distinct inputs exist, at least MIN_TESTS
 MIN_TESTS = 5
 STEP_BUDGET = 2000  # line events per test; reference solutions need at most about 200
-SIZE_LIMIT = 400  # characters of a prompt with its completion; longer problems are drawn again
+SIZE_LIMIT = 275  # characters of a prompt with its completion; longer problems are drawn again
 
 
 class OutOfSteps(BaseException):
