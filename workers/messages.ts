@@ -1,29 +1,25 @@
-// What travels between the page or command line and a Python arena. Frames carry one JSON message and, for the boot
-// assets only, one block of bytes.
+// What travels between the page or command line and a Python arena, in both directions. The boot assets go first.
 
-import type { Limits, ProgramJob, ProgramResult, TestResult } from "../src/trace/schema.ts";
-
-export type ArenaRequest =
-  | { kind: "run"; job: ProgramJob; limits: Limits }
-  | { kind: "script"; source: string; input: unknown };
-
-export type ArenaReply =
-  | { kind: "result"; result: ProgramResult; recycle: boolean }
-  | { kind: "value"; value: unknown; recycle: boolean }
-  | { kind: "error"; message: string; recycle: boolean };
-
-/** Sent while a program runs, so that a killed program keeps the results of the tests it finished. */
-export interface ArenaProgress {
-  kind: "progress";
-  /** every test of the program, those not yet run as SKIP */
-  tests: TestResult[];
-}
-
-/** Everything an arena says: `ready` once, when it has booted. */
-export type ArenaMessage = { kind: "ready"; bootMs: number; python: string } | ArenaProgress | ArenaReply;
+import type { ArenaReply, ArenaRequest, TestResult } from "../src/trace/schema.ts";
 
 /** The files an arena boots from; it can read nothing itself. */
 export interface ArenaAssets {
-  wasm: Uint8Array;
-  stdlib: Uint8Array;
+  /** pyodide.asm.wasm */
+  wasm: Uint8Array<ArrayBuffer>;
+  /** python_stdlib.zip */
+  stdlib: Uint8Array<ArrayBuffer>;
 }
+
+/** Sent while a program runs, so that a program that has to be killed keeps the results of the tests it finished. */
+export type ArenaProgress =
+  | { kind: "progress"; sources: string[] }
+  | { kind: "progress"; loaded: true }
+  | { kind: "progress"; test: TestResult };
+
+export type ToArena = ArenaRequest;
+/** Everything an arena says: `ready` or `failed` once, then progress and one reply per request. */
+export type FromArena =
+  | { kind: "ready"; bootMs: number }
+  | { kind: "failed"; message: string }
+  | ArenaProgress
+  | ArenaReply;

@@ -1,7 +1,5 @@
 // The vocabulary of the trace engine: jobs that go in, verdicts and traces that come out, and the arena in between.
 
-import type { ArenaReply, ArenaRequest } from "../../workers/messages.ts";
-
 /** How a problem's tests are written; see the data README for the row format of each kind. */
 export type TestKind = "humaneval-check" | "assert-list" | "call-json" | "stdio";
 
@@ -164,6 +162,16 @@ export interface Trace {
   origin: null | { line_number: number; error_type: string; error_message: string };
 }
 
+export type ArenaRequest =
+  | { kind: "run"; job: ProgramJob; limits: Limits }
+  | { kind: "script"; source: string; input: unknown };
+
+/** `recycle`: the interpreter has grown or was hurt; start a new one before the next request. */
+export type ArenaReply =
+  | { kind: "result"; result: ProgramResult; recycle: boolean }
+  | { kind: "value"; value: unknown; recycle: boolean }
+  | { kind: "error"; message: string; recycle: boolean };
+
 /** One sandboxed Python interpreter. A request that times out or whose interpreter dies rejects with `ArenaDied`. */
 export interface Arena {
   request(message: ArenaRequest, timeoutMs: number): Promise<ArenaReply>;
@@ -174,7 +182,13 @@ export interface Arena {
 
 /** Why an arena is gone: our own clock ran out, or its process or worker ended. */
 export class ArenaDied extends Error {
-  constructor(readonly reason: "timeout" | "ended", detail: string) {
+  /** `tests`: what the interpreter had reported of the running program by then; `loaded`: its module body had run */
+  constructor(
+    readonly reason: "timeout" | "ended",
+    detail: string,
+    readonly tests: TestResult[] = [],
+    readonly loaded = false,
+  ) {
     super(detail);
     this.name = "ArenaDied";
   }

@@ -1,0 +1,17 @@
+// The main module of an arena process: frames on standard input and output, no permission for anything else.
+// The import order matters: the realm loses its Deno API before Pyodide is even evaluated.
+
+import { port } from "./deno_arena_port.ts";
+import { openArena } from "../../workers/python.ts";
+import type { ToArena } from "../../workers/messages.ts";
+
+const wasm = await port.readBytes();
+const stdlib = await port.readBytes();
+const answer = wasm && stdlib && await openArena({ wasm, stdlib }, port.send);
+if (answer) {
+  for (;;) {
+    const request = await port.readBytes();
+    if (!request) break;
+    answer(JSON.parse(new TextDecoder().decode(request)) as ToArena);
+  }
+}

@@ -1,0 +1,66 @@
+# Runs once in a new interpreter, before its heap is kept as the image every program starts from: loads the library
+# modules programs use, removes every module that leads to JavaScript, and loads the harness.
+import sys
+
+
+def _boot():
+    import builtins
+    import importlib
+    import json
+    import types
+
+    # Imported now, a module costs nothing later: importing one anew in a cold interpreter takes up to a second.
+    for name in (
+        "abc ast array base64 bisect calendar cmath collections collections.abc contextlib copy csv dataclasses datetime "
+        "decimal difflib dis enum fractions functools glob hashlib heapq inspect io itertools json keyword linecache math "
+        "numbers operator os os.path pprint queue random re secrets statistics string struct textwrap threading time "
+        "traceback types typing unicodedata unittest uuid warnings weakref zlib"
+    ).split():
+        try:
+            importlib.import_module(name)
+        except ImportError:
+            pass
+
+    sys.meta_path[:] = [finder for finder in sys.meta_path if "js" not in type(finder).__module__.lower()
+                        and "pyodide" not in type(finder).__module__.lower() and type(finder).__name__ != "JsFinder"]
+    barred = ("js", "pyodide_js", "_pyodide", "pyodide", "_pyodide_core", "pyodide_py", "webbrowser")
+    for name in list(sys.modules):
+        if name.split(".")[0] in barred:
+            module = sys.modules.pop(name)
+            # Not merely unreachable by name: whoever still holds the module finds it empty.
+            if isinstance(module, types.ModuleType) and name != "_pyodide_core":
+                module.__dict__.clear()
+    for name in ("js", "pyodide_js", "pyodide", "_pyodide", "_pyodide_core", "ctypes", "_ctypes", "_testcapi",
+                 "_testinternalcapi", "_testlimitedcapi", "_remote_debugging", "_xxsubinterpreters", "_interpreters"):
+        sys.modules[name] = None
+
+    import asyncio  # Pyodide replaces parts of it by an event loop of the page
+    import time
+
+    def sleep(seconds):
+        # Virtual: the clock moves whenever it is read, nobody has to wait for it.
+        if seconds < 0:
+            raise ValueError("sleep length must be non-negative")
+
+    time.sleep = sleep
+    import random
+
+    random.seed(0)
+    sys.setrecursionlimit(1000)
+    sys.dont_write_bytecode = True
+    sys.path[:] = [path for path in sys.path if path.startswith("/lib")]
+
+    with open("/run/sources") as file:
+        sources = json.load(file)
+    # The engine keeps builtins of its own, so that a program's patched `len` stays the program's problem.
+    own = dict(vars(builtins))
+    for name in ("snapshot", "branches", "counter", "tracer", "judge", "harness"):
+        module = types.ModuleType("etalon_" + name)
+        module.__dict__["__builtins__"] = own
+        sys.modules["etalon_" + name] = module
+        exec(compile(sources[name], "<etalon " + name + ">", "exec"), module.__dict__)
+    sys._etalon = sys.modules["etalon_harness"].main
+    sys.modules["etalon_judge"].keep_classes()
+
+
+_boot()

@@ -1,0 +1,82 @@
+# The step budget: counts executed lines, and backward jumps within one line as one each, which is what line events of
+# sys.settrace count. Deterministic, so the same program runs out of steps at the same place on every machine.
+#
+# From 3.12 on through sys.monitoring, whose callbacks go on raising at every further line, so that a program can't
+# swallow the end. Before, through sys.settrace, which stops after the first raise: good enough for checks outside.
+import sys
+
+TOOL = 4
+_monitoring = getattr(sys, "monitoring", None)
+_foreign = ("<etalon", "<frozen", "<tests>", "<pre>", "<setup>", "/lib/python3")  # not counted
+
+
+class OutOfSteps(BaseException):
+    """Raised in the program at every line beyond its budget."""
+
+
+class StepCounter:
+    def __init__(self, limit, filename):
+        self.limit = limit
+        self.filename = filename
+        self.steps = 0
+        self.exceeded = False
+        self.line = None
+        self.jumps = {}
+        self.codes = []
+
+    def reset(self):
+        """Starts the next test; gives back (steps, whether they were too many) of the last one."""
+        last = self.steps, self.exceeded
+        self.steps, self.exceeded = 0, False
+        return last
+
+    def start(self):
+        if _monitoring is None:
+            return
+        events = _monitoring.events
+        _monitoring.use_tool_id(TOOL, "etalon steps")
+        _monitoring.register_callback(TOOL, events.LINE, self._on_line)
+        _monitoring.register_callback(TOOL, events.JUMP, self._on_jump)
+        _monitoring.set_events(TOOL, events.LINE | events.JUMP)
+
+    def stop(self):
+        if _monitoring is not None and _monitoring.get_tool(TOOL) is not None:
+            _monitoring.set_events(TOOL, 0)
+            _monitoring.free_tool_id(TOOL)
+
+    def _on_line(self, code, line):
+        if code.co_filename != self.filename and code.co_filename.startswith(_foreign):
+            return _monitoring.DISABLE  # code a program makes with exec is its own and counts
+        self.steps += 1
+        if self.steps > self.limit:
+            self._exceed(line)
+
+    def _on_jump(self, code, offset, destination):
+        key = (id(code), offset)
+        counts = self.jumps.get(key)
+        if counts is None:
+            counts = self._within_line(code, offset, destination)
+            self.jumps[key] = counts
+            self.codes.append(code)
+        if not counts:
+            return _monitoring.DISABLE
+        self.steps += 1
+        if self.steps > self.limit:
+            self._exceed(self.line)
+
+    def _within_line(self, code, offset, destination):
+        if destination >= offset or code.co_filename.startswith(_foreign):
+            return False
+        lines = {}
+        for start, end, line in code.co_lines():
+            if start <= offset < end:
+                lines["from"] = line
+            if start <= destination < end:
+                lines["to"] = line
+        return lines.get("from") == lines.get("to")
+
+    def _exceed(self, line):
+        if not self.exceeded:
+            self.exceeded = True
+            self.line = line
+        raise OutOfSteps

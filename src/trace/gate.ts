@@ -1,0 +1,183 @@
+// The wall around the interpreter: the list of functions WebAssembly may call after boot. Python can reach nothing
+// that is not here, whatever modules, frames or raw memory it gets hold of.
+
+export interface Gate {
+  /** the interpreter's heap as it is now; set once the module exists */
+  heap(): Uint8Array;
+  /** the first forbidden import that was called, else null */
+  violation: string | null;
+  stderr: string;
+  keepStderr: boolean;
+  /** Before each program: budgets, clock and randomness start anew. */
+  reset(memoryBytes: number, onLine: (line: string) => void): void;
+  // What the gated imports share.
+  state: { closed: boolean; memoryBytes: number; written: number; nowMs: number; random: number; line: string };
+  onLine(line: string): void;
+}
+
+// Reading the in-memory file system and closing down: harmless, and Python needs it to import its own library.
+const open = new Set([
+  "__syscall_openat",
+  "__syscall_fstat64",
+  "__syscall_stat64",
+  "__syscall_lstat64",
+  "__syscall_newfstatat",
+  "__syscall_getdents64",
+  "__syscall_getcwd",
+  "__syscall_readlinkat",
+  "__syscall_faccessat",
+  "__syscall_fcntl64",
+  "_try_fcntl64",
+  "__syscall_ioctl",
+  "__syscall_getuid32_js",
+  "fd_close",
+  "fd_read",
+  "fd_seek",
+  "fd_pread",
+  "fd_fdstat_get",
+  "clock_res_get",
+  "environ_get",
+  "environ_sizes_get",
+  "emscripten_get_heap_max",
+  "_tzset_js",
+  "_localtime_js",
+  "_gmtime_js",
+  "_mktime_js",
+  "_timegm_js",
+  // Ends the interpreter, as os._exit and os.abort must; the heap is rewound after.
+  "proc_exit",
+  "exit",
+  "_abort_js",
+]);
+
+const epochMs = Date.UTC(2025, 0, 1);
+const fileBytes = 4 * 1024 * 1024; // what a program may write to /tmp
+const EPERM = 63;
+const ENOSPC = 51;
+
+export function newGate(): Gate {
+  const gate: Gate = {
+    heap: () => {
+      throw new Error("the gate has no heap yet");
+    },
+    violation: null,
+    stderr: "",
+    keepStderr: false,
+    state: { closed: false, memoryBytes: 0, written: 0, nowMs: epochMs, random: 1, line: "" },
+    onLine: () => {},
+    reset(memoryBytes, onLine) {
+      gate.violation = null;
+      gate.stderr = "";
+      gate.onLine = onLine;
+      gate.state = { closed: true, memoryBytes, written: 0, nowMs: epochMs, random: 0x9e3779b9, line: "" };
+    },
+  };
+  return gate;
+}
+
+export function closeGate(gate: Gate, _memory: WebAssembly.Memory) {
+  gate.state.closed = true;
+}
+
+/** The same imports, each function behind the gate. Nothing changes until the gate is closed. */
+export function gatedImports(imports: WebAssembly.Imports, gate: Gate): WebAssembly.Imports {
+  const gated: WebAssembly.Imports = {};
+  for (const [space, entries] of Object.entries(imports)) {
+    // GOT.mem and GOT.func are proxies that make up globals on demand: they hold no functions.
+    if (space !== "env" && space !== "wasi_snapshot_preview1") {
+      gated[space] = entries;
+      continue;
+    }
+    gated[space] = new Proxy(entries, {
+      get(target, name, receiver) {
+        const value = Reflect.get(target, name, receiver);
+        return typeof value === "function" ? behind(String(name), value as ImportedFunction, gate) : value;
+      },
+    });
+  }
+  return gated;
+}
+
+// deno-lint-ignore no-explicit-any -- numbers and bigints, as each import's signature says
+type ImportedFunction = (...values: any[]) => any;
+
+function behind(name: string, real: ImportedFunction, gate: Gate): ImportedFunction {
+  const own = replacement(name, real, gate);
+  if (own) return (...values) => gate.state.closed ? own(...values) : real(...values);
+  // A refused file operation is an ordinary OSError for the program; anything else ends it.
+  if (open.has(name)) return real;
+  const refuse = name.startsWith("__syscall_");
+  return (...values) => {
+    if (!gate.state.closed) return real(...values);
+    if (refuse) return -EPERM;
+    gate.violation ??= name;
+    throw new Error(`sandbox: import ${name}`);
+  };
+}
+
+function replacement(name: string, real: ImportedFunction, gate: Gate): ImportedFunction | undefined {
+  const tick = () => gate.state.nowMs += 1; // a clock that moves by a millisecond each time it is read
+  switch (name) {
+    case "emscripten_get_now":
+      return () => tick() - epochMs;
+    case "emscripten_date_now":
+      return tick;
+    case "clock_time_get":
+      return (...values) => {
+        const address = Number(values[values.length - 1]);
+        const heap = gate.heap();
+        new DataView(heap.buffer).setBigUint64(address, BigInt(tick()) * 1_000_000n, true);
+        return 0;
+      };
+    case "random_get":
+      return (address: number, length: number) => {
+        const heap = gate.heap();
+        for (let i = 0; i < length; i++) {
+          gate.state.random = Math.imul(gate.state.random, 1664525) + 1013904223 | 0;
+          heap[address + i] = gate.state.random >>> 24;
+        }
+        return 0;
+      };
+    case "emscripten_resize_heap":
+      return (bytes: number) => (bytes >>> 0) > gate.state.memoryBytes ? 0 : real(bytes);
+    case "fd_write":
+      return (fd: number, vectors: number, count: number, result: number) => {
+        const bytes = gather(gate.heap(), vectors, count);
+        if (fd > 2) {
+          gate.state.written += bytes.length;
+          return gate.state.written > fileBytes ? ENOSPC : real(fd, vectors, count, result);
+        }
+        // 1 carries the harness's progress lines and 2 the interpreter's last words: neither goes to a terminal.
+        const text = new TextDecoder().decode(bytes);
+        if (fd === 1) lines(gate, text);
+        else if (gate.stderr.length < 20_000) gate.stderr += text;
+        new DataView(gate.heap().buffer).setUint32(result, bytes.length, true);
+        return 0;
+      };
+  }
+}
+
+function gather(heap: Uint8Array, vectors: number, count: number): Uint8Array {
+  const view = new DataView(heap.buffer);
+  const parts: Uint8Array[] = [];
+  for (let i = 0; i < count; i++) {
+    const start = view.getUint32(vectors + 8 * i, true);
+    parts.push(heap.slice(start, start + view.getUint32(vectors + 8 * i + 4, true)));
+  }
+  if (parts.length === 1) return parts[0];
+  const whole = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
+  let at = 0;
+  for (const part of parts) {
+    whole.set(part, at);
+    at += part.length;
+  }
+  return whole;
+}
+
+function lines(gate: Gate, text: string) {
+  const pending = gate.state.line + text;
+  const parts = pending.split("\n");
+  // A program may write to descriptor 1 too; what never ends a line is not kept without bound.
+  gate.state.line = parts.pop()!.slice(-100_000);
+  for (const line of parts) gate.onLine(line);
+}

@@ -1,0 +1,121 @@
+// A queue of programs in front of a few arenas. The pool owns the clock: an arena that does not answer in time is
+// killed and replaced, and the next program never notices.
+
+import {
+  type Arena,
+  ArenaDied,
+  type ArenaReply,
+  type ArenaRequest,
+  defaultLimits,
+  type Limits,
+  type ProgramJob,
+  type ProgramResult,
+} from "./schema.ts";
+import { infraResult, stoppedProgram } from "./verdict.ts";
+
+export interface Pool {
+  /** Judges one program. Never rejects for what the program does; a failure of the machinery gives `infra: true`. */
+  run(job: ProgramJob): Promise<ProgramResult>;
+  /**
+   * Runs trusted Python text, isolated all the same: executes `source`, calls its `main(input)` with the JSON value and
+   * gives back the JSON value it returns. Rejects with Python's error text. `timeoutMs` is 60,000 if missing.
+   */
+  script(source: string, input: unknown, timeoutMs?: number): Promise<unknown>;
+  /** Ends all interpreters; what is queued or running rejects (scripts) or comes back with `infra: true` (programs). */
+  close(): void;
+}
+
+interface Task {
+  work(arena: Arena): Promise<ArenaReply>;
+  resolve(reply: ArenaReply): void;
+  reject(error: unknown): void;
+}
+
+/** @param spawn starts one arena; `size`: how many at once, 1 if missing */
+export function createPool(
+  spawn: () => Promise<Arena>,
+  options: { size?: number; limits?: Partial<Limits> } = {},
+): Pool {
+  const size = options.size ?? 1;
+  const queue: Task[] = [];
+  const idle: Arena[] = [];
+  const all = new Set<Arena>();
+  let starting = 0;
+  let busy = 0;
+  let closed = false;
+
+  function ask(request: ArenaRequest, timeoutMs: number): Promise<ArenaReply> {
+    if (closed) return Promise.reject(new Error("the Python pool is closed"));
+    return new Promise((resolve, reject) => {
+      queue.push({ work: (arena) => arena.request(request, timeoutMs), resolve, reject });
+      pump();
+    });
+  }
+
+  function pump() {
+    while (queue.length > 0 && idle.length > 0) void serve(idle.pop()!, queue.shift()!);
+    while (queue.length > starting && starting + busy + idle.length < size) void start();
+  }
+
+  async function start() {
+    starting++;
+    try {
+      const arena = await spawn();
+      if (closed) return arena.kill();
+      all.add(arena);
+      idle.push(arena);
+    } catch (error) {
+      // No interpreter means no answer for anybody: say so instead of trying for ever.
+      for (const task of queue.splice(0)) task.reject(error);
+    } finally {
+      starting--;
+      pump();
+    }
+  }
+
+  async function serve(arena: Arena, task: Task) {
+    busy++;
+    try {
+      const reply = await task.work(arena);
+      if (reply.recycle) arena.kill();
+      task.resolve(reply);
+    } catch (error) {
+      arena.kill();
+      task.reject(error);
+    } finally {
+      busy--;
+      if (arena.alive && !closed) idle.push(arena);
+      else all.delete(arena);
+      pump();
+    }
+  }
+
+  return {
+    async run(job) {
+      const start = performance.now();
+      const elapsed = () => performance.now() - start;
+      const limits = { ...defaultLimits, ...options.limits, ...job.limits };
+      try {
+        const reply = await ask({ kind: "run", job, limits }, limits.wallMsPerProgram);
+        if (reply.kind === "result") return reply.result;
+        return infraResult(job.id, reply.kind === "error" ? reply.message : "unexpected answer", elapsed());
+      } catch (error) {
+        if (!(error instanceof ArenaDied) || closed) {
+          return infraResult(job.id, error instanceof Error ? error.message : String(error), elapsed());
+        }
+        const verdict = error.reason === "timeout" ? "timeout" : "crash";
+        return stoppedProgram(job.id, verdict, error.message, error.tests, error.loaded, elapsed());
+      }
+    },
+    async script(source, input, timeoutMs = 60_000) {
+      const reply = await ask({ kind: "script", source, input }, timeoutMs);
+      if (reply.kind === "value") return reply.value;
+      throw new Error(reply.kind === "error" ? reply.message : "unexpected answer");
+    },
+    close() {
+      closed = true;
+      for (const arena of all) arena.kill();
+      for (const task of queue.splice(0)) task.reject(new Error("the Python pool is closed"));
+    },
+  };
+}
