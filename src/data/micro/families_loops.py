@@ -11,7 +11,11 @@ def up_to(r):
 def sum_to(r):
     n, k, (words, code) = r.number_arg(), r.int(1, 4), r.pick([("numbers", "i"), ("squares", "i * i"), ("cubes", "i ** 3")])
     head = f"range({k}, {n} + 1)"
-    styles = [loop("total = 0", f"for i in {head}:", f"total += {code}", "return total"), lines(f"return sum({'' if code == 'i' else code + ' for i in '}{head})")]
+    styles = [
+        loop("total = 0", f"for i in {head}:", f"total += {code}", "return total"),
+        lines(f"return sum({'' if code == 'i' else code + ' for i in '}{head})"),
+        lines("total = 0", f"i = {k}", f"while i <= {n}:", f"    total += {code}", "    i += 1", "return total"),
+    ]
     return case(n, f"Return the sum of the {words} from {k} to {n}.", styles, [(k,), (k - 1,), (k + 1,), (10,)], up_to(r))
 
 
@@ -30,7 +34,11 @@ def sum_to_where(r):
     n = r.number_arg()
     words, code, k = number_test(r, "i")
     head = f"range(1, {n} + 1)"
-    styles = [loop("total = 0", f"for i in {head}:", "total += i", "return total", code), lines(f"return sum(i for i in {head} if {code})")]
+    styles = [
+        loop("total = 0", f"for i in {head}:", "total += i", "return total", code),
+        lines(f"return sum(i for i in {head} if {code})"),
+        lines("total = 0", "i = 1", f"while i <= {n}:", f"    if {code}:", "        total += i", "    i += 1", "return total"),
+    ]
     return case(n, f"Return the sum of the {numbers(words)} from 1 to {n}.", styles, [(0,), (1,), (k,), (k + 1,), (2 * k,)], up_to(r))
 
 
@@ -39,7 +47,11 @@ def count_to_where(r):
     n = r.number_arg()
     words, code, k = number_test(r, "i")
     head = f"range(1, {n} + 1)"
-    styles = [loop("count = 0", f"for i in {head}:", "count += 1", "return count", code), lines(f"return sum(1 for i in {head} if {code})")]
+    styles = [
+        loop("count = 0", f"for i in {head}:", "count += 1", "return count", code),
+        lines(f"return sum(1 for i in {head} if {code})"),
+        lines("count = 0", "i = 1", f"while i <= {n}:", f"    if {code}:", "        count += 1", "    i += 1", "return count"),
+    ]
     return case(n, f"Return the count of the {numbers(words)} from 1 to {n}.", styles, [(0,), (1,), (k,), (k + 1,), (2 * k,)], up_to(r))
 
 
@@ -48,7 +60,11 @@ def list_to_where(r):
     n = r.number_arg()
     words, code, k = number_test(r, "i")
     head = f"range(1, {n} + 1)"
-    styles = [loop("out = []", f"for i in {head}:", "out.append(i)", "return out", code), lines(f"return [i for i in {head} if {code}]")]
+    styles = [
+        loop("out = []", f"for i in {head}:", "out.append(i)", "return out", code),
+        lines(f"return [i for i in {head} if {code}]"),
+        lines("out = []", "i = 1", f"while i <= {n}:", f"    if {code}:", "        out.append(i)", "    i += 1", "return out"),
+    ]
     return case(n, f"Return the list of the {numbers(words)} from 1 to {n}.", styles, [(0,), (1,), (k,), (k + 1,), (2 * k,)], up_to(r))
 
 
@@ -56,7 +72,11 @@ def list_to_where(r):
 def list_to_change(r):
     n, k, (words, code) = r.number_arg(), r.int(1, 4), change(r, "i")
     head = f"range({k}, {n} + 1)"
-    styles = [loop("out = []", f"for i in {head}:", f"out.append({code})", "return out"), lines(f"return [{code} for i in {head}]")]
+    styles = [
+        loop("out = []", f"for i in {head}:", f"out.append({code})", "return out"),
+        lines(f"return [{code} for i in {head}]"),
+        lines("out = []", f"i = {k}", f"while i <= {n}:", f"    out.append({code})", "    i += 1", "return out"),
+    ]
     return case(n, f"Return the list of each number {words} from {k} to {n}.", styles, [(k,), (k - 1,), (k + 1,), (k + 3,)], lambda: (r.int(k + 1, k + 3),))
 
 
