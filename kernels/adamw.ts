@@ -13,8 +13,8 @@ const main = kernel("adamw", adamwCode, {
   dims: ["N", "decay"],
 });
 
-/** norm [2] = global L2 norm of all gradients, and min(1, largest / (norm + 1e-6)) with `largest` = hyper[7]. */
-export function gradNorm(plan: Plan, pages: readonly WeightPage[], hyper: Tensor): Tensor {
+/** out [2] = global L2 norm of all gradients, and min(1, largest / (norm + 1e-6)) with `largest` = hyper[7]. */
+export function gradNorm(plan: Plan, pages: readonly WeightPage[], hyper: Tensor, out: Tensor): void {
   const counts = pages.map((page) => Math.ceil(page.elements / 4096));
   const total = counts.reduce((sum, count) => sum + count, 0);
   const partials = plan.value("grad_norm.partials", [total]);
@@ -26,10 +26,8 @@ export function gradNorm(plan: Plan, pages: readonly WeightPage[], hyper: Tensor
     plan.dispatch(squares, [page.gradients, hyper, partials], { dims, workgroups, flops: 2 * page.elements });
     first += counts[i];
   });
-  const out = plan.value("grad_norm", [2]);
   const dims = { N: total, first: 0, count: 0 };
   plan.dispatch(finish, [partials, hyper, out], { dims, workgroups: [1, 1, 1], flops: total });
-  return out;
 }
 
 /** Updates weights and moments and zeroes the gradients. hyper [8]: see adamw.wgsl. */

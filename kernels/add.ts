@@ -27,3 +27,10 @@ export function add(plan: Plan, a: Tensor, b: Tensor): Tensor {
   });
   return y;
 }
+
+/** destination += x, outside of the gradient: sums of metrics that stay on the GPU over many steps. */
+export function accumulateInto(plan: Plan, x: Tensor, destination: Tensor): void {
+  const N = elements(x.shape);
+  same("accumulate", "N", N, x, elements(destination.shape), destination);
+  plan.dispatch(pass, [x, destination], { dims: { N }, constants: { ADD: 1 }, workgroups: groups(N, 64) });
+}

@@ -1,4 +1,4 @@
-export { add } from "./add.ts";
+export { accumulateInto, add } from "./add.ts";
 export { adamw, gradNorm } from "./adamw.ts";
 export { attention, type AttentionSizes } from "./attention.ts";
 export { attentionDecode, cacheWrite } from "./decode.ts";

@@ -11,10 +11,10 @@ const main = kernel("sample", code, {
 export interface SamplerState {
   /** [2] temperature (0: greedy, lowest id among equals) and top_p (1: off). */
   settings: Tensor;
-  /** [6] u32: seed low, seed high, top_k (0: off), EOS id, unused, longest sequence. */
+  /** [4] u32: seed low, seed high, top_k (0: off), EOS id. */
   numbers: Tensor;
-  /** [B] u32: the random stream of each sequence; the draw depends on (seed, stream, position) alone. */
-  streams: Tensor;
+  /** [B,2] u32: random stream of the sequence (a draw depends on seed, stream and position alone), and its longest length. */
+  rows: Tensor;
   /** [B] u32: the token to feed next, and where it stands. */
   current: Tensor;
   positions: Tensor;
@@ -28,7 +28,7 @@ export interface SamplerState {
 export function sample(plan: Plan, logits: Tensor, state: SamplerState): void {
   const [B, V] = logits.shape;
   const S = state.tokens.shape[1];
-  const { settings, numbers, streams, current, positions, done, tokens } = state;
-  const tensors = [logits, settings, numbers, streams, current, positions, done, tokens];
+  const { settings, numbers, rows, current, positions, done, tokens } = state;
+  const tensors = [logits, settings, numbers, rows, current, positions, done, tokens];
   plan.dispatch(main, tensors, { dims: { B, V, S }, workgroups: [B, 1, 1], flops: 10 * B * V });
 }

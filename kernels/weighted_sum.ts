@@ -7,25 +7,26 @@ import { groups, kernel, type Plan, same, type Tensor } from "./kernel.ts";
 const forward = kernel("weighted_sum.forward", forwardCode, {
   entry: "forward",
   bindings: ["read", "read", "read_write"],
-  dims: ["B", "T"],
+  dims: ["B", "T", "R"],
 });
 const backward = kernel("weighted_sum.backward", backwardCode, {
   entry: "backward",
   bindings: ["read", "read", "read_write"],
-  dims: ["B", "T"],
+  dims: ["B", "T", "R"],
 });
 
-/** out[B] = sum over T of x w, with x and w of B*T elements each. No gradient flows to the weights. */
+/** out[B] = sum over T of x w; x has B*T elements, w has T or a divisor of B times T (then repeated). No gradient to w. */
 export function weightedSum(plan: Plan, x: Tensor, w: Tensor, B: number): Tensor {
   const T = elements(x.shape) / B;
-  same("weighted_sum.forward", "B*T", elements(x.shape), x, elements(w.shape), w);
+  const R = elements(w.shape) / T;
+  if (!Number.isInteger(R) || B % R !== 0) same("weighted_sum.forward", "B*T", B * T, x, elements(w.shape), w);
   const out = plan.value(`${x.name}.sum`, [B]);
-  plan.dispatch(forward, [x, w, out], { dims: { B, T }, workgroups: [B, 1, 1], flops: 2 * B * T });
+  plan.dispatch(forward, [x, w, out], { dims: { B, T, R }, workgroups: [B, 1, 1], flops: 2 * B * T });
   plan.op([out], [x], () => {
     const dx = plan.target(x);
     if (!dx) return;
     plan.dispatch(backward, [w, plan.gradient(out), dx.tensor], {
-      dims: { B, T },
+      dims: { B, T, R },
       constants: { ADD: Number(dx.add) },
       workgroups: groups(B * T, 64),
       flops: B * T,

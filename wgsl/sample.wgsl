@@ -1,13 +1,13 @@
 // uses: philox
 // One sampling step on the GPU, one workgroup a sequence: temperature, top-k, top-p, a Philox draw, then the bookkeeping
 // of generation (append, advance, stop), so that many steps run between two readbacks.
-// settings = temperature, top_p; numbers = seed low, seed high, top_k (0: off), EOS id, unused, longest sequence.
+// settings = temperature, top_p; numbers = seed low, seed high, top_k (0: off), EOS id.
 struct Dims { B: u32, V: u32, S: u32 }
 @group(0) @binding(0) var<uniform> dims: Dims;
 @group(0) @binding(1) var<storage, read> logits: array<f32>;        // [B,V]
 @group(0) @binding(2) var<storage, read> settings: array<f32>;
 @group(0) @binding(3) var<storage, read> numbers: array<u32>;
-@group(0) @binding(4) var<storage, read> streams: array<u32>;       // [B] names the random stream of each sequence
+@group(0) @binding(4) var<storage, read> rows: array<vec2u>;        // [B] random stream, longest sequence
 @group(0) @binding(5) var<storage, read_write> current: array<u32>; // [B] the token to feed next
 @group(0) @binding(6) var<storage, read_write> positions: array<u32>; // [B] where that token stands
 @group(0) @binding(7) var<storage, read_write> done: array<u32>;    // [B] 0 running, 1 EOS seen, 2 out of room
@@ -103,7 +103,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
     if (lane == 0u) {
       var mass = 0.0;
       for (var i = 0u; i < 64u; i++) { mass += values[i]; }
-      let bits = philox(vec4u(positions[b], streams[b], 0u, 0u), vec2u(numbers[0], numbers[1]));
+      let bits = philox(vec4u(positions[b], rows[b].x, 0u, 0u), vec2u(numbers[0], numbers[1]));
       var left = unit_float(bits.x) * mass;
       var i = 0u;
       while (i < 63u && left >= values[i]) { left -= values[i]; i++; }
@@ -122,5 +122,5 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
   current[b] = chosen;
   positions[b] = next;
   if (chosen == numbers[3]) { done[b] = 1u; }
-  else if (next + 1u >= min(dims.S, numbers[5])) { done[b] = 2u; }
+  else if (next + 1u >= min(dims.S, rows[b].y)) { done[b] = 2u; }
 }

@@ -8,7 +8,7 @@ function mulWide(a: number, b: number): [low: number, high: number] {
   return [Number(product & 0xffffffffn), Number(product >> 32n)];
 }
 
-export function philox(counter: ArrayLike<number>, key: ArrayLike<number>): Uint32Array {
+export function philox(counter: ArrayLike<number>, key: ArrayLike<number>): Uint32Array<ArrayBuffer> {
   let [c0, c1, c2, c3] = Array.from(counter, (word) => word >>> 0);
   let [k0, k1] = Array.from(key, (word) => word >>> 0);
   for (let round = 0; round < 10; round++) {

@@ -111,6 +111,13 @@ describe("every op agrees with its float64 reference, forward and gradient", () 
       record: (plan, t) => weightedSum(plan, t.x, t.w, 3),
       reference: (v) => reference.weightedSum(v.x, mask, 3),
     }));
+  test("weighted sums of rows that share their weights", () =>
+    checkOp(gpu, {
+      inputs: { x: { shape: [6, 77] } },
+      given: { w: { shape: [3, 77], data: mask } },
+      record: (plan, t) => weightedSum(plan, t.x, t.w, 6),
+      reference: (v) => reference.weightedSum(v.x, mask, 6),
+    }));
   const ref = floats(10, 6);
   const weight = Float32Array.of(0.25, 0.25, 0.25, 0.25, 0);
   for (const smooth of [0, 0.1]) {

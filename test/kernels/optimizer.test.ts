@@ -39,7 +39,8 @@ describe("the optimizer step", () => {
     }));
     const hyper = persistent(gpu, "hyper", [8]);
     const plan = new Plan("update");
-    const norm = plan.keep(gradNorm(plan, weights.pages, hyper));
+    const norm = persistent(gpu, "norm", [2]);
+    gradNorm(plan, weights.pages, hyper, norm);
     adamw(plan, weights.pages, hyper, norm);
     const executable = await compile(gpu, plan);
     const gradientOf = (name: string) => {

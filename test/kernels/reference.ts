@@ -96,7 +96,7 @@ export function logsumexp(row: F64): number {
 export function weightedSum(x: F64, w: ArrayLike<number>, B: number): F64 {
   const T = x.length / B;
   const out = zeros(B);
-  for (let i = 0; i < x.length; i++) out[Math.floor(i / T)] += x[i] * w[i];
+  for (let i = 0; i < x.length; i++) out[Math.floor(i / T)] += x[i] * w[i % w.length];
   return out;
 }
 

@@ -21,8 +21,8 @@ async function draw(logits: number[], B: number, options: Settings) {
   const V = logits.length, S = 8;
   const tensors = {
     settings: persistent(gpu, "settings", [2]),
-    numbers: persistent(gpu, "numbers", [6], "u32"),
-    streams: persistent(gpu, "streams", [B], "u32"),
+    numbers: persistent(gpu, "numbers", [4], "u32"),
+    rows: persistent(gpu, "rows", [B, 2], "u32"),
     current: persistent(gpu, "current", [B], "u32"),
     positions: persistent(gpu, "positions", [B], "u32"),
     done: persistent(gpu, "done", [B], "u32"),
@@ -31,9 +31,9 @@ async function draw(logits: number[], B: number, options: Settings) {
   const input = persistent(gpu, "logits", [B, V]);
   write(gpu, input, Float32Array.from({ length: B * V }, (_, i) => logits[i % V]));
   write(gpu, tensors.settings, Float32Array.of(options.temperature, options.topP ?? 1));
-  write(gpu, tensors.streams, Uint32Array.from({ length: B }, (_, b) => b));
   const { seed = 5, topK = 0, eos = 999, longest = S } = options;
-  write(gpu, tensors.numbers, Uint32Array.of(seed, 0, topK, eos, 0, longest));
+  write(gpu, tensors.rows, Uint32Array.from({ length: 2 * B }, (_, i) => i % 2 ? longest : i / 2));
+  write(gpu, tensors.numbers, Uint32Array.of(seed, 0, topK, eos));
   const plan = new Plan("sample");
   sample(plan, input, tensors);
   const executable = await compile(gpu, plan);

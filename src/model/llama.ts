@@ -1,0 +1,152 @@
+/** A Llama-family decoder on symbolic tensors: RMSNorm, RoPE, grouped attention, SwiGLU (Touvron et al. 2023). */
+import {
+  createReader,
+  createWeights,
+  elements,
+  type Gpu,
+  persistent,
+  type Plan,
+  type Tensor,
+  type Weights,
+  type WeightSpec,
+  write,
+} from "../plan/mod.ts";
+import { add, attention, embedding, linear, rmsnorm, rope, ropeTable, swiglu } from "../../kernels/mod.ts";
+import type { LlamaConfig } from "./config.ts";
+import { uniformStream } from "./philox.ts";
+
+export interface Llama {
+  readonly gpu: Gpu;
+  readonly config: LlamaConfig;
+  readonly weights: Weights;
+  /** [maxPositions, D/2, 2] of (cos, sin). */
+  readonly ropeTable: Tensor;
+  /** Holds 1: the gradient of a loss by itself. */
+  readonly one: Tensor;
+}
+
+/** Names and shapes as in Hugging Face's files; linear weights are [out, in]. */
+export function weightSpecs(config: LlamaConfig): WeightSpec[] {
+  const { C, F, L, H, G, D, V, tied } = config;
+  const specs: WeightSpec[] = [{ name: "model.embed_tokens.weight", shape: [V, C], decay: true }];
+  for (let l = 0; l < L; l++) {
+    const layer = `model.layers.${l}`;
+    specs.push(
+      { name: `${layer}.input_layernorm.weight`, shape: [C], decay: false },
+      { name: `${layer}.self_attn.q_proj.weight`, shape: [H * D, C], decay: true },
+      { name: `${layer}.self_attn.k_proj.weight`, shape: [G * D, C], decay: true },
+      { name: `${layer}.self_attn.v_proj.weight`, shape: [G * D, C], decay: true },
+      { name: `${layer}.self_attn.o_proj.weight`, shape: [C, H * D], decay: true },
+      { name: `${layer}.post_attention_layernorm.weight`, shape: [C], decay: false },
+      { name: `${layer}.mlp.gate_proj.weight`, shape: [F, C], decay: true },
+      { name: `${layer}.mlp.up_proj.weight`, shape: [F, C], decay: true },
+      { name: `${layer}.mlp.down_proj.weight`, shape: [C, F], decay: true },
+    );
+  }
+  specs.push({ name: "model.norm.weight", shape: [C], decay: false });
+  if (!tied) specs.push({ name: "lm_head.weight", shape: [V, C], decay: true });
+  return specs;
+}
+
+/** Empty weights on the GPU: fill them with `setWeights` or `initialize`. */
+export function createLlama(gpu: Gpu, config: LlamaConfig, training: boolean): Llama {
+  const weights = createWeights(gpu, weightSpecs(config), training);
+  const table = persistent(gpu, "rope", [config.maxPositions, config.D / 2, 2]);
+  write(gpu, table, ropeTable(config.maxPositions, config.D, config.ropeTheta));
+  const one = persistent(gpu, "one", [1]);
+  write(gpu, one, Float32Array.of(1));
+  return { gpu, config, weights, ropeTable: table, one };
+}
+
+/** Uploads weights by name. Errors name the file, the tensor and the two shapes that disagree. */
+export function setWeights(
+  model: Llama,
+  tensors: ReadonlyMap<string, { shape: readonly number[]; data: Float32Array }>,
+  name: string,
+): void {
+  for (const [key, target] of model.weights.tensors) {
+    const source = tensors.get(key);
+    if (!source) throw new Error(`Cannot load ${name}: tensor "${key}" is missing, the file has ${tensors.size} tensors`);
+    if (source.shape.join() !== target.shape.join()) {
+      throw new Error(
+        `Cannot load ${name}: tensor "${key}" is [${source.shape.join(",")}], config.json asks for ` +
+          `[${target.shape.join(",")}]`,
+      );
+    }
+    write(model.gpu, target, source.data);
+  }
+}
+
+/**
+ * Initial weights from a seed: normal with deviation 0.02, projections into the residual stream divided by sqrt(2L)
+ * (Radford et al. 2019), gains 1.
+ */
+export function initialize(model: Llama, seed: number): void {
+  const { L } = model.config;
+  let stream = 0;
+  for (const [name, tensor] of model.weights.tensors) {
+    const uniform = uniformStream(seed, stream++);
+    const deviation = /o_proj|down_proj/.test(name) ? 0.02 / Math.sqrt(2 * L) : 0.02;
+    const normal = () => Math.sqrt(-2 * Math.log(1 - uniform())) * Math.cos(2 * Math.PI * uniform()) * deviation;
+    const gain = tensor.shape.length === 1;
+    write(model.gpu, tensor, Float32Array.from({ length: elements(tensor.shape) }, () => gain ? 1 : normal()));
+  }
+}
+
+/** All weights back on the host, by name. */
+export async function getWeights(model: Llama): Promise<Map<string, { shape: number[]; data: Float32Array }>> {
+  const entries = [...model.weights.tensors];
+  const reader = createReader(model.gpu, entries.map(([, tensor]) => tensor));
+  const data = await reader.read();
+  reader.destroy();
+  return new Map(entries.map(([name, tensor], i) => [name, { shape: [...tensor.shape], data: data[i] as Float32Array }]));
+}
+
+export function weight(model: Llama, name: string): Tensor {
+  return model.weights.tensors.get(name)!;
+}
+
+export function headWeight(model: Llama): Tensor {
+  return weight(model, model.config.tied ? "model.embed_tokens.weight" : "lm_head.weight");
+}
+
+/** How a block attends: training attends within the batch, generation writes and reads a cache. */
+export type Attend = (plan: Plan, layer: number, q: Tensor, k: Tensor, v: Tensor) => Tensor;
+
+/** ids and positions [N] -> final normalised hidden states [N,C]. With `recompute`, each block runs again in the backward pass. */
+export function forward(
+  plan: Plan,
+  model: Llama,
+  ids: Tensor,
+  positions: Tensor,
+  attend: Attend,
+  recompute = false,
+): Tensor {
+  const { config } = model;
+  let x = embedding(plan, ids, weight(model, "model.embed_tokens.weight"));
+  for (let l = 0; l < config.L; l++) {
+    const input = x;
+    const run = () => block(plan, model, l, input, positions, attend);
+    x = recompute ? plan.recompute(run) : run();
+  }
+  return rmsnorm(plan, x, weight(model, "model.norm.weight"), config.normEps);
+}
+
+function block(plan: Plan, model: Llama, l: number, x: Tensor, positions: Tensor, attend: Attend): Tensor {
+  const { D, normEps } = model.config;
+  const of = (name: string) => weight(model, `model.layers.${l}.${name}.weight`);
+  const a = rmsnorm(plan, x, of("input_layernorm"), normEps);
+  const q = rope(plan, linear(plan, a, of("self_attn.q_proj")), positions, model.ropeTable, D);
+  const k = rope(plan, linear(plan, a, of("self_attn.k_proj")), positions, model.ropeTable, D);
+  const v = linear(plan, a, of("self_attn.v_proj"));
+  const h = add(plan, x, linear(plan, attend(plan, l, q, k, v), of("self_attn.o_proj")));
+  const m = rmsnorm(plan, h, of("post_attention_layernorm"), normEps);
+  const wide = swiglu(plan, linear(plan, m, of("mlp.gate_proj")), linear(plan, m, of("mlp.up_proj")));
+  return add(plan, h, linear(plan, wide, of("mlp.down_proj")));
+}
+
+/** Attention within a batch of B sequences of T tokens. */
+export function attendWithin(config: LlamaConfig, B: number, T: number): Attend {
+  const { H, G, D } = config;
+  return (plan, _layer, q, k, v) => attention(plan, q, k, v, { B, T, H, G, D });
+}

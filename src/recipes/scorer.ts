@@ -1,0 +1,83 @@
+/** Plans that score batches: token log-probabilities with inputs that the loss plans share. One plan per length bucket. */
+import { compile, type Executable, persistent, Plan, type Tensor, write } from "../plan/mod.ts";
+import { type TokenLogprob, tokenLogprob, weightedSum } from "../../kernels/mod.ts";
+import { attendWithin, forward, headWeight, type Llama } from "../model/llama.ts";
+import { type BatchArrays, batchArrays, bucketOf, positionsOf, type Sequence } from "./batches.ts";
+
+export interface BatchInputs {
+  readonly B: number;
+  readonly T: number;
+  /** [B,T] u32 */
+  readonly ids: Tensor;
+  readonly positions: Tensor;
+  readonly targets: Tensor;
+  /** [B,T] f32 */
+  readonly mask: Tensor;
+}
+
+export function batchInputs(model: Llama, B: number, T: number): BatchInputs {
+  const { gpu } = model;
+  if (T > model.config.maxPositions) {
+    throw new Error(`Cannot record a batch of ${T} positions: the model has ${model.config.maxPositions}`);
+  }
+  const positions = persistent(gpu, "positions", [B, T], "u32");
+  write(gpu, positions, Uint32Array.from({ length: B * T }, (_, i) => i % T));
+  return {
+    B,
+    T,
+    ids: persistent(gpu, "ids", [B, T], "u32"),
+    positions,
+    targets: persistent(gpu, "targets", [B, T], "u32"),
+    mask: persistent(gpu, "mask", [B, T]),
+  };
+}
+
+export function writeBatch(model: Llama, inputs: BatchInputs, arrays: BatchArrays): void {
+  write(model.gpu, inputs.ids, arrays.ids);
+  write(model.gpu, inputs.targets, arrays.targets);
+  write(model.gpu, inputs.mask, arrays.mask);
+}
+
+/** The forward pass of training and scoring: log-probability of every target. */
+export function score(plan: Plan, model: Llama, inputs: BatchInputs, recompute: boolean): TokenLogprob {
+  const { B, T, ids, positions, targets } = inputs;
+  const h = forward(plan, model, ids, positions, attendWithin(model.config, B, T), recompute);
+  return tokenLogprob(plan, h, headWeight(model), targets);
+}
+
+export function destroyInputs(inputs: object): void {
+  for (const value of Object.values(inputs)) (value as Tensor).storage?.buffer?.destroy();
+}
+
+/** Sums of completion log-probabilities of sequences, in the order given: the reference of DPO. */
+export async function sequenceLogprobs(
+  model: Llama,
+  sequences: readonly Sequence[],
+  B: number,
+  padId: number,
+): Promise<Float32Array> {
+  const sums = new Float32Array(sequences.length);
+  const byBucket = new Map<number, number[]>();
+  sequences.forEach((sequence, i) => {
+    const T = bucketOf(positionsOf(sequence));
+    byBucket.set(T, [...(byBucket.get(T) ?? []), i]);
+  });
+  for (const [T, members] of byBucket) {
+    const inputs = batchInputs(model, B, T);
+    const plan = new Plan(`score.${T}`);
+    const out = plan.keep(weightedSum(plan, score(plan, model, inputs, false).logprob, inputs.mask, B));
+    const executable: Executable = await compile(model.gpu, plan);
+    const reader = executable.reader([out]);
+    for (let start = 0; start < members.length; start += B) {
+      const batch = members.slice(start, start + B);
+      writeBatch(model, inputs, batchArrays(batch.map((i) => sequences[i]), B, T, padId));
+      await executable.run();
+      const [got] = await reader.read();
+      batch.forEach((i, b) => sums[i] = got[b]);
+    }
+    reader.destroy();
+    executable.destroy();
+    destroyInputs(inputs);
+  }
+  return sums;
+}
