@@ -11,7 +11,7 @@ def _boot():
 
     # Imported now, a module costs nothing later: importing one anew in a cold interpreter takes up to a second.
     for name in (
-        "abc ast array base64 bisect calendar cmath collections collections.abc contextlib copy csv dataclasses datetime "
+        "_ast_unparse abc ast array base64 bisect calendar cmath collections collections.abc contextlib copy csv dataclasses datetime "
         "decimal difflib dis enum fractions functools glob hashlib heapq inspect io itertools json keyword linecache math "
         "numbers operator os os.path pprint queue random re secrets statistics string struct textwrap threading time "
         "traceback types typing unicodedata unittest uuid warnings weakref zlib"
@@ -61,6 +61,10 @@ def _boot():
         exec(compile(sources[name], "<etalon " + name + ">", "exec"), module.__dict__)
     sys._etalon = sys.modules["etalon_harness"].main
     sys.modules["etalon_judge"].keep_classes()
+    import gc
+
+    gc.collect()
+    gc.freeze()  # a collection during a program then looks at that program's objects only
 
 
 _boot()

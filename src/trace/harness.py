@@ -15,7 +15,7 @@ from etalon_tracer import Tracer
 FILE = "<program>"
 TRACE_LINES = 5000
 STREAM_LINES = 2000
-MAX_FUEL = 3  # after that many tests out of steps the rest is skipped
+MAX_FUEL = 2  # after that many tests out of steps the rest is skipped
 
 METHOD_IMPORTS = """import bisect, collections, copy, datetime, functools, heapq, itertools, math, operator, random, re, string, sys
 from bisect import *
@@ -188,6 +188,7 @@ class Run:
                           "line": getattr(error, "lineno", None)}
             self.prepare(kind)
             return
+        self.counter.watch(code)
         runner = self.prepare(kind)
         if kind == "stdio":
             runner(code)

@@ -156,10 +156,16 @@ def equal(actual, expected, compare, args):
         return _close(actual, expected, compare.get("atol", 1e-6))
     if actual == expected:
         return True
-    floats = type(expected) is float or (
-        type(expected) in (list, tuple) and len(expected) > 0 and all(type(item) is float for item in expected)
-    )
-    return floats and _close(actual, expected, 1e-6)
+    # JSON from JavaScript has lost the difference between 3.0 and 3, so a float on either side counts.
+    return _floats(expected, actual) and _close(actual, expected, 1e-6)
+
+
+def _floats(expected, actual):
+    if type(expected) in (list, tuple):
+        same = type(actual) in (list, tuple) and 0 < len(expected) == len(actual)
+        numbers = same and all(type(item) in (int, float) for item in (*expected, *actual))
+        return numbers and float in (*map(type, expected), *map(type, actual))
+    return type(expected) in (int, float) and type(actual) in (int, float) and float in (type(expected), type(actual))
 
 
 def _close(actual, expected, tolerance):
@@ -169,7 +175,7 @@ def _close(actual, expected, tolerance):
     numbers = (int, float, bool, complex)
     if type(actual) not in numbers or type(expected) not in numbers:
         return actual == expected
-    return actual == expected or abs(actual - expected) <= tolerance
+    return actual == expected or abs(actual - expected) <= tolerance or float(abs(actual)) == float(abs(expected)) > 1e15
 
 
 def _frozen(value):

@@ -195,7 +195,7 @@ export class ArenaDied extends Error {
 }
 
 export const defaultLimits: Limits = {
-  stepsPerTest: 1_000_000,
+  stepsPerTest: 2_000_000,
   wallMsPerProgram: 5_000,
   memoryBytes: 256 * 1024 * 1024,
   stdoutBytes: 1_000_000,
