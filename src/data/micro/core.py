@@ -1,5 +1,5 @@
-# Micro-Python, part 1: random draws and the building blocks that the problem families share.
-# The parts are joined into one script by source.ts (core, families_*, inject, generate); nothing is imported between them.
+# Micro-Python: random draws and the building blocks that the problem families share.
+# source.ts joins the parts into one script (core, families_*, inject*, generate); nothing is imported between them.
 import ast
 import json
 import random
@@ -14,7 +14,9 @@ def family(category, names, heldout=False):
 
     def add(make):
         split = "heldout" if heldout else "train"
-        FAMILIES.append({"name": make.__name__, "category": category, "split": split, "names": names.split(), "make": make})
+        FAMILIES.append(
+            {"name": make.__name__, "category": category, "split": split, "names": names.split(), "make": make}
+        )
         return make
 
     return add
@@ -79,12 +81,28 @@ class Draw:
         return self.pick(["d", "table"])
 
 
-WORDS = ["cat", "dog", "bird", "apple", "level", "tea", "sun", "moon", "noon", "river", "egg", "tree", "radar", "fox", "go"]
+WORDS = [
+    "cat",
+    "dog",
+    "bird",
+    "apple",
+    "level",
+    "tea",
+    "sun",
+    "moon",
+    "noon",
+    "river",
+    "egg",
+    "tree",
+    "radar",
+    "fox",
+    "go",
+]
 
 
 def case(args, doc, styles, edges, typical):
-    """One problem before its name is chosen. styles: bodies that all solve it; edges: argument tuples that must be tested;
-    typical: a function that draws one more argument tuple (its first draw is the example of the docstring)."""
+    """One problem before its name is chosen. styles: bodies that all solve it; edges: argument tuples that must be
+    tested; typical: a function that draws one more argument tuple (its first draw is the docstring's example)."""
     return {"args": args, "doc": doc, "styles": styles, "edges": edges, "typical": typical}
 
 
@@ -96,34 +114,38 @@ def lines(*rows):
 def number_test(r, var):
     """A condition on a number: (words, code, k), with k the constant the condition turns on."""
     k = r.int(2, 9)
-    return r.pick([
-        ("even", f"{var} % 2 == 0", 2),
-        ("odd", f"{var} % 2 == 1", 1),
-        ("positive", f"{var} > 0", 0),
-        ("negative", f"{var} < 0", 0),
-        (f"greater than {k}", f"{var} > {k}", k),
-        (f"less than {k}", f"{var} < {k}", k),
-        (f"at least {k}", f"{var} >= {k}", k),
-        (f"at most {k}", f"{var} <= {k}", k),
-        (f"divisible by {k}", f"{var} % {k} == 0", k),
-    ])
+    return r.pick(
+        [
+            ("even", f"{var} % 2 == 0", 2),
+            ("odd", f"{var} % 2 == 1", 1),
+            ("positive", f"{var} > 0", 0),
+            ("negative", f"{var} < 0", 0),
+            (f"greater than {k}", f"{var} > {k}", k),
+            (f"less than {k}", f"{var} < {k}", k),
+            (f"at least {k}", f"{var} >= {k}", k),
+            (f"at most {k}", f"{var} <= {k}", k),
+            (f"divisible by {k}", f"{var} % {k} == 0", k),
+        ]
+    )
 
 
 def numbers(words, one=False):
-    """"even" gives "even numbers", "less than 3" gives "numbers less than 3"."""
+    """ "even" gives "even numbers", "less than 3" gives "numbers less than 3"."""
     noun = "number" if one else "numbers"
     return f"{noun} {words}" if " " in words else f"{words} {noun}"
 
 
 def letter_test(r, var):
     """A condition on a character: (plural noun, code, alphabet that hits and misses it)."""
-    return r.pick([
-        ("vowels", f'{var} in "aeiou"', "abeiost"),
-        ("digits", f"{var}.isdigit()", "ab12x7"),
-        ("upper case letters", f"{var}.isupper()", "aBcDE"),
-        ("lower case letters", f"{var}.islower()", "aBcDe"),
-        ("spaces", f'{var} == " "', "ab c "),
-    ])
+    return r.pick(
+        [
+            ("vowels", f'{var} in "aeiou"', "abeiost"),
+            ("digits", f"{var}.isdigit()", "ab12x7"),
+            ("upper case letters", f"{var}.isupper()", "aBcDE"),
+            ("lower case letters", f"{var}.islower()", "aBcDe"),
+            ("spaces", f'{var} == " "', "ab c "),
+        ]
+    )
 
 
 def change(r, var):

@@ -1,4 +1,4 @@
-# Micro-Python, last part: problems, corpus rows, and the check that runs every one of them.
+# Micro-Python: problems, corpus rows, and the check that runs every one of them.
 
 TESTS = 8  # tests of a problem where enough distinct inputs exist, at least MIN_TESTS
 MIN_TESTS = 5
@@ -18,7 +18,7 @@ def fingerprint(text):
 
 
 def for_problems(prompt):
-    """Problems and corpus never share a prompt: a quarter of all prompts, by a hash of the text, is kept for problems."""
+    """Problems and corpus never share a prompt: a quarter of all prompts, by a hash of the text, is for problems."""
     return (fingerprint(prompt) >> 8) % 4 == 0
 
 
@@ -44,7 +44,7 @@ def load(code, name):
 
 
 def make_problem(family, draw):
-    """One problem of a family: {family, category, split, name, prompt, styles, tests, example}, or None if this draw is unfit."""
+    """One problem of a family: {family, category, split, name, prompt, styles, tests}, or None if this draw is unfit."""
     made = family["make"](draw)
     name = draw.pick(family["names"])
     head = f"def {name}({made['args']}):\n"
@@ -62,14 +62,24 @@ def make_problem(family, draw):
         if text not in calls and len(calls) < TESTS + 1:
             value = solve(*json.loads(json.dumps(args)))
             # `is` keeps True apart from 1; equality alone would not.
-            calls[text] = f"{text} is {value}" if value is None or isinstance(value, bool) else f"{text} == {literal(value)}"
+            calls[text] = (
+                f"{text} is {value}" if value is None or isinstance(value, bool) else f"{text} == {literal(value)}"
+            )
     shown = call_text(name, example)
     answer = calls[shown].split(" is " if " is " in calls[shown] else " == ", 1)[1]
     prompt = f'{head}    """{made["doc"]}\n    >>> {shown}\n    {answer}\n    """\n'
     if len(calls) < MIN_TESTS or len(prompt) + max(map(len, styles)) > SIZE_LIMIT:
         return None
     tests = ["assert " + check for check in calls.values()]
-    return {"family": family["name"], "category": family["category"], "split": family["split"], "name": name, "prompt": prompt, "styles": styles, "tests": tests}
+    return {
+        "family": family["name"],
+        "category": family["category"],
+        "split": family["split"],
+        "name": name,
+        "prompt": prompt,
+        "styles": styles,
+        "tests": tests,
+    }
 
 
 def run_tests(code, tests):
@@ -118,8 +128,8 @@ def item_draw(seed, stream, index):
 
 
 def draw_problem(families, seed, stream, index, wanted):
-    """Problem number `index` of a stream; the families take turns. Each item has draws of its own, so any range of a stream
-    can be made alone and gives the same items."""
+    """Problem number `index` of a stream; the families take turns. Each item has draws of its own, so any range of a
+    stream can be made alone and gives the same items."""
     draw = item_draw(seed, stream, index)
     family = families[index % len(families)]
     for _ in range(200):
@@ -142,14 +152,16 @@ def problems(seed, start, count, split):
         for style in problem["styles"]:
             failed = run_tests(problem["prompt"] + style, problem["tests"])
             if failed:
-                raise ValueError(f"micro-Python: family {problem['family']}: a reference fails {problem['tests'][failed[0]]}")
+                raise ValueError(
+                    f"micro-Python: family {problem['family']}: a reference fails {problem['tests'][failed[0]]}"
+                )
         rows.append({"index": index, **problem})
     return rows
 
 
 def corpus(seed, start, count, bug_rate, syntax_rate, split="all"):
-    """Corpus rows start .. start + count of a seed. A faulty row is kept only if its program really fails a test; `drawn`
-    counts the mutants that were tried, `survived` those that passed all tests and were drawn again."""
+    """Corpus rows start .. start + count of a seed. A faulty row is kept only if its program really fails a test;
+    `drawn` counts the mutants that were tried, `survived` those that passed all tests and were drawn again."""
     rows, drawn, survived, kinds = [], 0, 0, {}
     families = chosen_families(split)
     for index in range(start, start + count):
@@ -166,12 +178,12 @@ def corpus(seed, start, count, bug_rate, syntax_rate, split="all"):
                 failed = run_tests(mutant["code"], problem["tests"])
                 if failed:
                     kinds[failed[1]] = kinds.get(failed[1], 0) + 1
-                    row.update(completion=mutant["code"][len(prompt):], fault=mutant["fault"])
+                    row.update(completion=mutant["code"][len(prompt) :], fault=mutant["fault"])
                     break
                 survived += 1
         elif at < bug_rate + syntax_rate:
             mutant = inject(prompt + style, draw, list(SYNTACTIC))
-            row.update(completion=mutant["code"][len(prompt):], fault=mutant["fault"])
+            row.update(completion=mutant["code"][len(prompt) :], fault=mutant["fault"])
         rows.append(row)
     return {"rows": rows, "drawn": drawn, "survived": survived, "kinds": kinds}
 
@@ -182,7 +194,14 @@ def main(request):
     if op == "problems":
         return problems(request["seed"], request["start"], request["count"], request["split"])
     if op == "corpus":
-        return corpus(request["seed"], request["start"], request["count"], request["bugRate"], request["syntaxRate"], request.get("split", "all"))
+        return corpus(
+            request["seed"],
+            request["start"],
+            request["count"],
+            request["bugRate"],
+            request["syntaxRate"],
+            request.get("split", "all"),
+        )
     if op == "inject":
         return inject(request["source"], Draw(request["seed"]), request.get("faults"))
     if op == "mutants":
