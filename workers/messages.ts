@@ -8,6 +8,8 @@ export interface ArenaAssets {
   wasm: Uint8Array<ArrayBuffer>;
   /** python_stdlib.zip */
   stdlib: Uint8Array<ArrayBuffer>;
+  /** the heap of an interpreter that has booted before, which makes this boot short */
+  image?: Uint8Array<ArrayBuffer>;
 }
 
 /** Sent while a program runs, so that a program that has to be killed keeps the results of the tests it finished. */
@@ -19,7 +21,7 @@ export type ArenaProgress =
 export type ToArena = ArenaRequest;
 /** Everything an arena says: `ready` or `failed` once, then progress and one reply per request. */
 export type FromArena =
-  | { kind: "ready"; bootMs: number }
+  | { kind: "ready"; bootMs: number; image?: Uint8Array<ArrayBuffer> }
   | { kind: "failed"; message: string }
   | ArenaProgress
   | ArenaReply;

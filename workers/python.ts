@@ -12,14 +12,15 @@ export async function openArena(
   send: (message: FromArena) => void,
 ): Promise<((request: ToArena) => void) | null> {
   const start = performance.now();
-  let interpreter: Interpreter;
+  let interpreter: Interpreter & { image: Uint8Array<ArrayBuffer> };
   try {
     interpreter = await bootInterpreter(assets);
   } catch (error) {
     send({ kind: "failed", message: error instanceof Error ? error.message : String(error) });
     return null;
   }
-  send({ kind: "ready", bootMs: performance.now() - start });
+  const bootMs = performance.now() - start;
+  send(assets.image ? { kind: "ready", bootMs } : { kind: "ready", bootMs, image: interpreter.image });
   return (request) => {
     const reply = request.kind === "run"
       ? runProgram(interpreter, request.job, request.limits, send)

@@ -2,6 +2,7 @@
  * Arenas for Deno: each is a child process with no permission at all, fed its files through standard input. A process,
  * because Deno cannot end a worker that is busy; killing one stops whatever it does within about 30 ms.
  */
+import { imageKey } from "../trace/python_sources.ts";
 import { untried } from "../trace/verdict.ts";
 import { type Arena, ArenaDied, type ArenaReply, type ArenaRequest, type TestResult } from "../trace/schema.ts";
 import type { FromArena } from "../../workers/messages.ts";
@@ -9,10 +10,39 @@ import type { FromArena } from "../../workers/messages.ts";
 const root = new URL("../../", import.meta.url);
 const bootTimeoutMs = 60_000;
 
-/** The files an arena needs, read once per process. */
-let assets: Promise<{ wasm: Uint8Array; stdlib: Uint8Array; importMap: string }> | undefined;
+/** The files every arena needs, read once. */
+let assets: Promise<Assets> | undefined;
+/** The heap of a booted interpreter: from the cache, or from the first arena of this process. */
+let image: Promise<Uint8Array> | undefined;
 
-async function loadAssets() {
+interface Assets {
+  wasm: Uint8Array;
+  stdlib: Uint8Array;
+  importMap: string;
+  imagePath: string;
+}
+
+/** Starts one interpreter; resolves when it is ready for requests. The first on a machine takes seconds. */
+export async function spawnArena(): Promise<Arena> {
+  const files = await (assets ??= loadAssets());
+  if (!image) {
+    const cached = await Deno.readFile(files.imagePath).catch(() => null);
+    if (cached) image ??= Promise.resolve(cached);
+  }
+  if (image) {
+    const known = await image.catch(() => undefined);
+    return (await startArena(files, known ?? new Uint8Array(0))).arena;
+  }
+  // Whoever comes meanwhile waits for this image instead of making another.
+  const started = startArena(files, new Uint8Array(0));
+  image = started.then(({ made }) => made!);
+  image.catch(() => image = undefined);
+  const { arena, made } = await started;
+  await keepImage(files.imagePath, made!);
+  return arena;
+}
+
+async function loadAssets(): Promise<Assets> {
   const folder = new URL("node_modules/pyodide/", root);
   try {
     const path = await Deno.realPath(folder);
@@ -22,7 +52,12 @@ async function loadAssets() {
     ]);
     // The child knows no node_modules and no deno.json: this is its whole import map.
     const map = { imports: { "pyodide/": new URL(`file://${path.startsWith("/") ? "" : "/"}${path}/`).href } };
-    return { wasm, stdlib, importMap: `data:application/json,${encodeURIComponent(JSON.stringify(map))}` };
+    return {
+      wasm,
+      stdlib,
+      importMap: `data:application/json,${encodeURIComponent(JSON.stringify(map))}`,
+      imagePath: new URL(`node_modules/.cache/etalon/python-${await imageKey()}.image`, root).pathname,
+    };
   } catch (error) {
     assets = undefined;
     const reason = error instanceof Deno.errors.NotFound
@@ -32,9 +67,19 @@ async function loadAssets() {
   }
 }
 
-/** Starts one interpreter; resolves when it is ready for requests. */
-export async function spawnArena(): Promise<Arena> {
-  const { wasm, stdlib, importMap } = await (assets ??= loadAssets());
+/** The cache only saves time: where it can't be written, every process boots once the long way. */
+async function keepImage(path: string, bytes: Uint8Array) {
+  const temporary = `${path}.${Deno.pid}`;
+  try {
+    await Deno.mkdir(path.slice(0, path.lastIndexOf("/")), { recursive: true });
+    await Deno.writeFile(temporary, bytes);
+    await Deno.rename(temporary, path);
+  } catch {
+    await Deno.remove(temporary).catch(() => {});
+  }
+}
+
+async function startArena(files: Assets, image: Uint8Array): Promise<{ arena: Arena; made?: Uint8Array }> {
   const child = new Deno.Command(Deno.execPath(), {
     args: [
       "run",
@@ -45,7 +90,7 @@ export async function spawnArena(): Promise<Arena> {
       "--no-lock",
       "--no-check",
       "--quiet",
-      `--import-map=${importMap}`,
+      `--import-map=${files.importMap}`,
       new URL("deno_arena_child.ts", import.meta.url).href,
     ],
     clearEnv: true,
@@ -55,8 +100,7 @@ export async function spawnArena(): Promise<Arena> {
     stderr: "piped",
   }).spawn();
   const arena = new ProcessArena(child);
-  await arena.boot([wasm, stdlib]);
-  return arena;
+  return { arena, made: await arena.boot([files.wasm, files.stdlib, image]) };
 }
 
 /** The one thing the child's Deno must know of us: where its cache of compiled TypeScript is. */
@@ -83,7 +127,8 @@ class ProcessArena implements Arena {
     void this.#hearErrors();
   }
 
-  async boot(files: Uint8Array[]): Promise<void> {
+  /** Sends the files; gives back the image if the process had to make one. */
+  async boot(files: Uint8Array[]): Promise<Uint8Array | undefined> {
     const ready = this.#next(bootTimeoutMs);
     ready.catch(() => {});
     for (const file of files) await this.#write(file);
@@ -94,6 +139,7 @@ class ProcessArena implements Arena {
         `Cannot start Python: ${message.kind === "failed" ? message.message : `it said ${message.kind}`}`,
       );
     }
+    return message.image;
   }
 
   async request(message: ArenaRequest, timeoutMs: number): Promise<ArenaReply> {
@@ -150,23 +196,20 @@ class ProcessArena implements Arena {
 
   async #listen() {
     const decoder = new TextDecoder();
-    let buffer = new Uint8Array(0);
+    let announced: (FromArena & { kind: "ready" }) | undefined;
     try {
-      for await (const chunk of this.child.stdout) {
-        const joined = new Uint8Array(buffer.length + chunk.length);
-        joined.set(buffer);
-        joined.set(chunk, buffer.length);
-        buffer = joined;
-        while (buffer.length >= 4) {
-          const length = new DataView(buffer.buffer, buffer.byteOffset).getUint32(0, true);
-          if (buffer.length < 4 + length) break;
-          const message = JSON.parse(decoder.decode(buffer.subarray(4, 4 + length))) as FromArena;
-          buffer = buffer.slice(4 + length);
-          if (message.kind !== "progress") this.#waiting?.resolve(message);
-          else if ("test" in message) this.#tests[message.test.index] = message.test;
-          else if ("loaded" in message) this.#loaded = true;
-          else this.#tests = message.sources.map(untried);
+      for await (const body of frames(this.child.stdout)) {
+        if (announced) {
+          this.#waiting?.resolve({ ...announced, image: body });
+          announced = undefined;
+          continue;
         }
+        const message = JSON.parse(decoder.decode(body)) as FromArena;
+        if (message.kind === "ready" && message.image) announced = message;
+        else if (message.kind !== "progress") this.#waiting?.resolve(message);
+        else if ("test" in message) this.#tests[message.test.index] = message.test;
+        else if ("loaded" in message) this.#loaded = true;
+        else this.#tests = message.sources.map(untried);
       }
     } catch {
       // Broken output counts as an end.
@@ -181,6 +224,28 @@ class ProcessArena implements Arena {
     const decoder = new TextDecoder();
     for await (const chunk of this.child.stderr) {
       this.#lastWords = (this.#lastWords + decoder.decode(chunk, { stream: true })).slice(-4000);
+    }
+  }
+}
+
+/** Splits a byte stream into frames: a little-endian u32 length, then that many bytes. */
+async function* frames(stream: ReadableStream<Uint8Array>): AsyncGenerator<Uint8Array<ArrayBuffer>> {
+  const head = new Uint8Array(4);
+  let body: Uint8Array<ArrayBuffer> | null = null;
+  let have = 0;
+  for await (const chunk of stream) {
+    for (let at = 0; at < chunk.length;) {
+      const target: Uint8Array = body ?? head;
+      const part = chunk.subarray(at, at + target.length - have);
+      target.set(part, have);
+      have += part.length;
+      at += part.length;
+      if (have < target.length) continue;
+      have = 0;
+      if (body) {
+        yield body;
+        body = null;
+      } else body = new Uint8Array(new DataView(head.buffer).getUint32(0, true));
     }
   }
 }

@@ -7,7 +7,9 @@ import type { ToArena } from "../../workers/messages.ts";
 
 const wasm = await port.readBytes();
 const stdlib = await port.readBytes();
-const answer = wasm && stdlib && await openArena({ wasm, stdlib }, port.send);
+const image = await port.readBytes();
+const answer = wasm && stdlib && image &&
+  await openArena(image.length > 0 ? { wasm, stdlib, image } : { wasm, stdlib }, port.send);
 if (answer) {
   for (;;) {
     const request = await port.readBytes();

@@ -44,10 +44,16 @@ export const port = {
   },
   /** Synchronous, because progress must leave while Python holds the thread. */
   send(message: FromArena) {
-    const body = new TextEncoder().encode(JSON.stringify(message));
-    const frame = new Uint8Array(4 + body.length);
-    new DataView(frame.buffer).setUint32(0, body.length, true);
-    frame.set(body, 4);
-    for (let at = 0; at < frame.length;) at += stdout.writeSync(frame.subarray(at));
+    if (message.kind === "ready" && message.image) {
+      // The only bytes an arena sends: announced in the JSON, then a frame of their own.
+      sendFrame(new TextEncoder().encode(JSON.stringify({ ...message, image: true })));
+      sendFrame(message.image);
+    } else sendFrame(new TextEncoder().encode(JSON.stringify(message)));
   },
 };
+
+function sendFrame(body: Uint8Array) {
+  const head = new Uint8Array(4);
+  new DataView(head.buffer).setUint32(0, body.length, true);
+  for (const part of [head, body]) for (let at = 0; at < part.length;) at += stdout.writeSync(part.subarray(at));
+}

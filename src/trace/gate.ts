@@ -75,10 +75,6 @@ export function newGate(): Gate {
   return gate;
 }
 
-export function closeGate(gate: Gate, _memory: WebAssembly.Memory) {
-  gate.state.closed = true;
-}
-
 /** The same imports, each function behind the gate. Nothing changes until the gate is closed. */
 export function gatedImports(imports: WebAssembly.Imports, gate: Gate): WebAssembly.Imports {
   const gated: WebAssembly.Imports = {};
@@ -103,7 +99,11 @@ type ImportedFunction = (...values: any[]) => any;
 
 function behind(name: string, real: ImportedFunction, gate: Gate): ImportedFunction {
   const own = replacement(name, real, gate);
-  if (own) return (...values) => gate.state.closed ? own(...values) : real(...values);
+  if (own) {
+    // During boot only the interpreter's last words are caught.
+    const always = name === "fd_write";
+    return (...values) => gate.state.closed || (always && gate.keepStderr) ? own(...values) : real(...values);
+  }
   // A refused file operation is an ordinary OSError for the program; anything else ends it.
   if (open.has(name)) return real;
   const refuse = name.startsWith("__syscall_");

@@ -196,7 +196,7 @@ export class ArenaDied extends Error {
 
 export const defaultLimits: Limits = {
   stepsPerTest: 2_000_000,
-  wallMsPerProgram: 5_000,
+  wallMsPerProgram: 10_000,
   memoryBytes: 256 * 1024 * 1024,
   stdoutBytes: 1_000_000,
   traceEventsHead: 200,

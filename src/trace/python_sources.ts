@@ -1,0 +1,19 @@
+// The Python side of the trace engine as text, in the order in which the modules need each other.
+
+import boot from "./boot.py" with { type: "text" };
+import branches from "./branches.py" with { type: "text" };
+import counter from "./counter.py" with { type: "text" };
+import harness from "./harness.py" with { type: "text" };
+import judge from "./judge.py" with { type: "text" };
+import snapshot from "./snapshot.py" with { type: "text" };
+import tracer from "./tracer.py" with { type: "text" };
+
+export const bootSource: string = boot;
+export const pythonSources: Record<string, string> = { snapshot, branches, counter, tracer, judge, harness };
+
+/** Names an image of the booted interpreter: another Pyodide or another line of ours makes another image. */
+export async function imageKey(): Promise<string> {
+  const text = JSON.stringify(["pyodide 314.0.7", "image 1", bootSource, pythonSources]);
+  const digest = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(text));
+  return [...new Uint8Array(digest).subarray(0, 12)].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+}
