@@ -43,6 +43,7 @@ const skippedBytes: Record<string, number> = {
  */
 export function readSafetensors(bytes: Uint8Array, name: string): SafeTensors {
   const fail = (what: string) => new Error(`Cannot read ${name}: ${what}`);
+  bytes = new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.length); // slice of a Node Buffer would not copy
   const { header, start } = readHeader(bytes, fail);
   const file: SafeTensors = { name, tensors: new Map(), skipped: new Map(), metadata: {} };
   const ranges: { tensor: string; begin: number; end: number }[] = [];
