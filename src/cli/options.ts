@@ -1,0 +1,38 @@
+/** Command-line flags from a recipe's defaults: `learningRate: 1e-3` becomes `--learning-rate <number>`. */
+import { type Command, InvalidArgumentError, Option } from "commander";
+
+type Value = number | string | boolean;
+
+const kebab = (name: string) => name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+
+export function parseNumber(text: string): number {
+  const value = Number(text);
+  if (text.trim() === "" || !Number.isFinite(value)) throw new InvalidArgumentError("not a number.");
+  return value;
+}
+
+export function parseCount(text: string): number {
+  const value = parseNumber(text);
+  if (!Number.isInteger(value) || value < 0) throw new InvalidArgumentError("not a whole number from 0.");
+  return value;
+}
+
+/** Adds one flag per field, typed and defaulted by its value; `help` says what each is for. */
+export function addOptions<T extends object>(command: Command, defaults: T, help: Partial<Record<keyof T, string>>): void {
+  for (const [name, value] of Object.entries(defaults) as [string, Value][]) {
+    const text = help[name as keyof T];
+    if (text === undefined) continue; // a field that other flags decide
+    if (typeof value === "boolean") command.option(`--${kebab(name)}`, text, value);
+    else {
+      const option = new Option(`--${kebab(name)} <${typeof value === "number" ? "n" : "text"}>`, text).default(value);
+      if (typeof value === "number") option.argParser(Number.isInteger(value) && value >= 1 ? parseCount : parseNumber);
+      command.addOption(option);
+    }
+  }
+}
+
+/** The fields of `defaults` as given on the command line. */
+export function readOptions<T extends object>(options: Record<string, unknown>, defaults: T): T {
+  const picked = Object.keys(defaults).filter((name) => options[name] !== undefined);
+  return { ...defaults, ...Object.fromEntries(picked.map((name) => [name, options[name]])) };
+}

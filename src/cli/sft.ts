@@ -1,0 +1,108 @@
+/** `etalon sft`: supervised fine-tuning of a model, or training one from scratch. */
+import type { Command } from "commander";
+import {
+  type CompletionRow,
+  createLlama,
+  debugWords,
+  initialize,
+  loadModel,
+  loadTokenizer,
+  openGpu,
+  parseConfig,
+  parseJsonl,
+  saveModel,
+  SFT,
+  tokenizeRows,
+  trainSft,
+} from "../mod.ts";
+import { denoHost } from "../host/deno.ts";
+import { addOptions, readOptions } from "./options.ts";
+import { duration, terminalProgress } from "./progress.ts";
+import { interruptSignal } from "./interrupt.ts";
+import { ensureAdapter } from "./setup.ts";
+
+export function addSft(program: Command): void {
+  const command = program.command("sft")
+    .description("Train a model on prompt/completion rows (JSON lines), from its weights or from scratch")
+    .requiredOption("--data <file>", "JSON lines with the fields prompt and completion (.gz is read too)")
+    .requiredOption("--model <dir>", "Hugging Face folder: config.json, tokenizer.json and, unless --scratch, model.safetensors")
+    .requiredOption("--out <dir>", "folder for the trained model, the metrics and the checkpoints")
+    .option("--scratch", "start from random weights", false)
+    .addHelpText(
+      "after",
+      `
+Examples:
+  $ deno task etalon micro --count 60000 --out runs/corpus.jsonl
+  $ deno task etalon sft --data runs/corpus.jsonl --model models/micro --scratch --out runs/base --steps 1000
+
+An interrupted run (Ctrl-C) leaves a checkpoint; the same command goes on from there, bit for bit.`,
+    )
+    .action(async (options) => await runSft(options));
+  addOptions(command, SFT, {
+    steps: "optimizer steps",
+    batchSize: "sequences of a step",
+    microBatch: "sequences on the GPU at a time",
+    learningRate: "peak learning rate",
+    schedule: "constant, linear or cosine (to a tenth)",
+    warmup: "steps of linear warm-up",
+    weightDecay: "decoupled, on matrices",
+    maxGradNorm: "clip the global gradient norm",
+    seed: "of initial weights and order",
+    logEvery: "steps between metrics",
+    checkpointEvery: "steps between checkpoints (0: only at the end)",
+    recompute: "recompute blocks in the backward pass to save memory",
+  });
+}
+
+async function runSft(options: Record<string, string> & { scratch: boolean }): Promise<void> {
+  await ensureAdapter();
+  const host = denoHost();
+  const progress = terminalProgress();
+  const config = readOptions(options, SFT);
+  const bytes = await host.readBytes(options.data);
+  const plain = options.data.endsWith(".gz") ? await host.gunzip(bytes) : bytes;
+  const rows = parseJsonl(new TextDecoder().decode(plain), options.data) as Partial<CompletionRow>[];
+  rows.forEach((row, i) => {
+    for (const field of ["prompt", "completion"] as const) {
+      if (typeof row[field] !== "string") {
+        throw new Error(`Cannot read ${options.data}: row ${i + 1} has ${typeof row[field]} as ${field}, not text`);
+      }
+    }
+  });
+  const tokenizer = await loadTokenizer(host, options.model);
+  const gpu = await openGpu({ debug: debugWords(Deno.env.get("DEBUG")) });
+  const path = `${options.model}/config.json`;
+  const shape = parseConfig(await host.readText(path), path);
+  if (tokenizer.vocabSize > shape.V) {
+    throw new Error(`Cannot train: the tokenizer has ${tokenizer.vocabSize} tokens, vocab_size of ${path} is ${shape.V}`);
+  }
+  const model = options.scratch ? createLlama(gpu, shape, true) : await loadModel(host, gpu, options.model, true);
+  if (options.scratch) initialize(model, config.seed);
+  const { sequences, tooLong } = tokenizeRows(tokenizer, rows as CompletionRow[], shape.maxPositions);
+  progress.log(
+    `${gpu.adapterName}: ${model.weights.parameters} parameters, ${sequences.length} sequences` +
+      (tooLong > 0 ? `, ${tooLong} longer than ${shape.maxPositions} tokens left out` : ""),
+  );
+
+  const record = { command: ["etalon", ...Deno.args].join(" "), adapter: gpu.adapterName, config };
+  await host.write(`${options.out}/sft.json`, JSON.stringify(record, null, 2) + "\n");
+  const metricsPath = `${options.out}/metrics.jsonl`;
+  const given = { host, model, sequences, padId: tokenizer.padId, checkpoints: `${options.out}/checkpoints` };
+  const started = performance.now();
+  for await (const event of trainSft(config, given, interruptSignal())) {
+    if (event.type === "step") {
+      const { loss, mean_token_accuracy, grad_norm } = event.metrics;
+      progress.live(
+        `step ${event.step}/${event.steps}  loss ${loss.toFixed(4)}  accuracy ${mean_token_accuracy.toFixed(3)}  ` +
+          `grad ${grad_norm.toFixed(2)}  ${event.tokensPerSecond.toFixed(0)} tokens/s  ${duration(event.secondsLeft)} left`,
+      );
+      await host.append(metricsPath, JSON.stringify({ step: event.step, ...event.metrics }) + "\n");
+    } else if (event.type === "stopped") {
+      progress.log(`stopped after step ${event.step}; the same command goes on from there`);
+      Deno.exit(130);
+    }
+  }
+  await saveModel(host, model, options.out, options.model);
+  progress.log(`trained in ${duration((performance.now() - started) / 1000)}, written to ${options.out}`);
+  gpu.close();
+}

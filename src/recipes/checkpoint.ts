@@ -1,0 +1,59 @@
+/** Model folders and training checkpoints. A checkpoint counts only once `latest.json`, written last, points to it. */
+import type { Gpu } from "../plan/mod.ts";
+import type { Host } from "../host/host.ts";
+import { readSafetensors, writeSafetensors } from "../files/safetensors.ts";
+import { formatConfig, parseConfig } from "../model/config.ts";
+import { createLlama, getWeights, type Llama, setWeights } from "../model/llama.ts";
+import type { Optimizer } from "../optim/adamw.ts";
+
+/** Reads a Hugging Face folder: config.json and model.safetensors. */
+export async function loadModel(host: Host, gpu: Gpu, dir: string, training: boolean): Promise<Llama> {
+  const config = parseConfig(await host.readText(`${dir}/config.json`), `${dir}/config.json`);
+  const model = createLlama(gpu, config, training);
+  await loadWeights(host, model, `${dir}/model.safetensors`);
+  return model;
+}
+
+async function loadWeights(host: Host, model: Llama, path: string): Promise<void> {
+  setWeights(model, readSafetensors(await host.readBytes(path), path).tensors, path);
+}
+
+/** Writes a Hugging Face folder; tokenizer files are copied from `tokenizerDir`. */
+export async function saveModel(host: Host, model: Llama, dir: string, tokenizerDir: string): Promise<void> {
+  for (const name of ["tokenizer.json", "tokenizer_config.json"]) {
+    if (await host.exists(`${tokenizerDir}/${name}`)) {
+      await host.write(`${dir}/${name}`, await host.readBytes(`${tokenizerDir}/${name}`));
+    }
+  }
+  await host.write(`${dir}/config.json`, formatConfig(model.config));
+  await host.write(`${dir}/model.safetensors`, writeSafetensors(await getWeights(model)));
+}
+
+/** Weights and both moments after `step`. Everything else a run needs follows from the seed and the step. */
+export async function saveCheckpoint(
+  host: Host,
+  dir: string,
+  model: Llama,
+  optimizer: Optimizer,
+  step: number,
+): Promise<string> {
+  const folder = `step-${step}`;
+  await host.write(`${dir}/${folder}/model.safetensors`, writeSafetensors(await getWeights(model)));
+  await host.write(`${dir}/${folder}/optimizer.safetensors`, writeSafetensors(await optimizer.save()));
+  await host.write(`${dir}/latest.json`, JSON.stringify({ step, folder }) + "\n");
+  for (const name of await host.list(dir)) {
+    if (name.startsWith("step-") && name !== folder) await host.remove(`${dir}/${name}`);
+  }
+  return `${dir}/${folder}`;
+}
+
+/** Restores the newest whole checkpoint; returns its step, or 0 if there is none. */
+export async function loadCheckpoint(host: Host, dir: string, model: Llama, optimizer: Optimizer): Promise<number> {
+  const pointer = `${dir}/latest.json`;
+  if (!await host.exists(pointer)) return 0;
+  const { step, folder } = JSON.parse(await host.readText(pointer));
+  await loadWeights(host, model, `${dir}/${folder}/model.safetensors`);
+  const path = `${dir}/${folder}/optimizer.safetensors`;
+  optimizer.load(readSafetensors(await host.readBytes(path), path).tensors);
+  return step;
+}
