@@ -5,6 +5,8 @@
 import { Buffer } from "node:buffer";
 import { spawn } from "node:child_process";
 import type { ScriptRunner } from "../src/data/micro/micro.ts";
+import { denoHost } from "../src/host/deno.ts";
+import { createPool } from "../src/trace/pool.ts";
 
 const BOOT = `
 import json, sys
@@ -13,6 +15,14 @@ space = {"__name__": "script"}
 exec(compile(source, "<script>", "exec"), space)
 json.dump(space["main"](data), sys.stdout)
 `;
+
+/** The pool of two interpreters, or a native CPython if its command is given. */
+export function pythonRunner(command?: string): { runner: ScriptRunner; close: () => void } {
+  if (command) return { runner: nativePython(command), close: () => {} };
+  const host = denoHost();
+  const pool = createPool(() => host.spawnArena(), { size: 2 });
+  return { runner: pool, close: () => pool.close() };
+}
 
 /** `command`: a CPython from 3.11 on. At most `limit` processes at once; each call is a process of its own. */
 export function nativePython(command: string, limit = 2): ScriptRunner {

@@ -44,7 +44,7 @@ def load(code, name):
 
 
 def make_problem(family, draw):
-    """One problem of a family: {family, category, split, name, prompt, styles, tests}, or None if this draw is unfit."""
+    """A problem of a family: {family, category, split, name, prompt, styles, tests}, or None if this draw is unfit."""
     made = family["make"](draw)
     name = draw.pick(family["names"])
     head = f"def {name}({made['args']}):\n"
@@ -168,6 +168,7 @@ def corpus(seed, start, count, bug_rate, syntax_rate, split="all"):
         problem, draw = draw_problem(families, seed, 1, index, lambda prompt: not for_problems(prompt))
         prompt, style = problem["prompt"], draw.pick(problem["styles"])
         row = {"index": index, "prompt": prompt, "completion": style, "family": problem["family"], "fault": None}
+        row.update(name=problem["name"], tests=problem["tests"])
         at = draw.int(0, 9999) / 10000
         if at < bug_rate:
             for _ in range(12):
@@ -189,7 +190,9 @@ def corpus(seed, start, count, bug_rate, syntax_rate, split="all"):
 
 
 def main(request):
-    """Entry point for the host: {op: "problems" | "corpus" | "inject" | "families", ...} gives a JSON value."""
+    """Entry point for the host: {op: ...} gives a JSON value; a list of requests gives the list of their values."""
+    if isinstance(request, list):
+        return [main(single) for single in request]
     op = request["op"]
     if op == "problems":
         return problems(request["seed"], request["start"], request["count"], request["split"])

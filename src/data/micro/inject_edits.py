@@ -180,7 +180,8 @@ def base_case_edits(text, body, recursive):
             and isinstance(statement.body[-1], (ast.Return, ast.Raise))
         )
         # In a recursive function any early return; elsewhere only a guard that opens the function.
-        if early and (recursive or i == 0):
+        opens = all(isinstance(before, ast.Assign) for before in body[:i])
+        if early and (recursive or opens):
             edits.append(("missing_base_case", statement.lineno, *whole_lines(text, statement), ""))
     if recursive:
         for statement in body:

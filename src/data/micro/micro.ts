@@ -41,6 +41,13 @@ export interface CorpusRow {
   fault: string | null;
 }
 
+/** A corpus row with the tests that judged it. */
+export interface TestedRow extends CorpusRow {
+  /** The function's name. */
+  name: string;
+  tests: string[];
+}
+
 export interface CorpusOptions {
   seed: number;
   count: number;
@@ -58,8 +65,9 @@ export interface Mutant {
 }
 
 /** Items made per script call: small enough to spread over interpreters and to stay far from the timeout. */
-const CHUNK = 250;
-const CHUNK_TIMEOUT_MS = 120_000;
+const CORPUS_CHUNK = 500;
+const PROBLEM_CHUNK = 120;
+const CHUNK_TIMEOUT_MS = 300_000;
 
 interface ProblemRow {
   index: number;
@@ -83,11 +91,11 @@ export async function microProblems(
   checkWhole("seed", seed);
   checkWhole("count", count);
   const problems = new Map<string, Problem>();
-  for (let start = 0; problems.size < count; start += CHUNK) {
-    if (start > 20 * count + 20 * CHUNK) {
+  for (let start = 0; problems.size < count; start += PROBLEM_CHUNK) {
+    if (start > 20 * count + 20 * PROBLEM_CHUNK) {
       throw new Error(`Cannot make ${count} micro problems: seed ${seed} gives only ${problems.size} distinct prompts`);
     }
-    const request = { op: "problems", seed, split, start, count: CHUNK };
+    const request = { op: "problems", seed, split, start, count: PROBLEM_CHUNK };
     for (const row of await call<ProblemRow[]>(pool, request)) {
       if (problems.size < count && !problems.has(row.prompt)) problems.set(row.prompt, toProblem(row, seed));
     }
@@ -115,23 +123,27 @@ function toProblem(row: ProblemRow, seed: number): Problem {
  * Corpus rows in the order families take turns: shuffle before training. The defaults leave 47 % right solutions, and
  * faults spread over many places, so the right program stays the likeliest one while samples are a true mix.
  */
-export async function microCorpus(
+export async function microCorpus(pool: ScriptRunner, options: CorpusOptions): Promise<CorpusRow[]> {
+  const rows = await testedCorpus(pool, options);
+  return rows.map(({ prompt, completion, family, fault }) => ({ prompt, completion, family, fault }));
+}
+
+/** The same rows with their tests. */
+export async function testedCorpus(
   pool: ScriptRunner,
   { seed, count, bugRate = 0.45, syntaxRate = 0.08 }: CorpusOptions,
-): Promise<CorpusRow[]> {
+): Promise<TestedRow[]> {
   checkWhole("seed", seed);
   checkWhole("count", count);
   if (!(bugRate >= 0 && syntaxRate >= 0 && bugRate + syntaxRate <= 1)) {
     throw new Error(`Cannot make a micro corpus: bugRate ${bugRate} and syntaxRate ${syntaxRate} must be shares of 1`);
   }
-  const starts = Array.from({ length: Math.ceil(count / CHUNK) }, (_, i) => i * CHUNK);
+  const starts = Array.from({ length: Math.ceil(count / CORPUS_CHUNK) }, (_, i) => i * CORPUS_CHUNK);
   const chunks = await Promise.all(starts.map((start) => {
-    const size = Math.min(CHUNK, count - start);
-    return call<{ rows: CorpusRow[] }>(pool, { op: "corpus", seed, start, count: size, bugRate, syntaxRate });
+    const size = Math.min(CORPUS_CHUNK, count - start);
+    return call<{ rows: TestedRow[] }>(pool, { op: "corpus", seed, start, count: size, bugRate, syntaxRate });
   }));
-  return chunks.flatMap((chunk) =>
-    chunk.rows.map(({ prompt, completion, family, fault }) => ({ prompt, completion, family, fault }))
-  );
+  return chunks.flatMap((chunk) => chunk.rows);
 }
 
 /** All families with their fixed split. */
@@ -139,20 +151,25 @@ export function microFamilies(pool: ScriptRunner): Promise<MicroFamily[]> {
   return call(pool, { op: "families" });
 }
 
-/**
- * Plants one fault in the text of any Python function, by default of a semantic class. The mutant is not run: it may
- * still pass the tests. null: no class applies.
- */
-export function injectBug(
-  pool: ScriptRunner,
-  { source, seed, faults }: { source: string; seed: number; faults?: Fault[] },
-): Promise<Mutant | null> {
-  return call(pool, { op: "inject", source, seed, faults: faults ?? null });
+export interface InjectRequest {
+  /** Text of one or more Python functions. */
+  source: string;
+  seed: number;
+  /** Classes to choose from; by default the semantic ones. */
+  faults?: Fault[];
 }
 
-/** Every distinct mutant of a function text, in a fixed order. */
-export function allMutants(pool: ScriptRunner, source: string, faults?: Fault[]): Promise<Mutant[]> {
-  return call(pool, { op: "mutants", source, faults: faults ?? null });
+/**
+ * Plants one fault in each of the Python functions given. The mutants are not run: one may still pass its tests.
+ * null: no class applies, there is no place for it.
+ */
+export function injectBugs(pool: ScriptRunner, requests: InjectRequest[]): Promise<(Mutant | null)[]> {
+  return call(pool, requests.map((request) => ({ op: "inject", faults: null, ...request })));
+}
+
+/** Every distinct mutant of each function text, in a fixed order. */
+export function allMutants(pool: ScriptRunner, sources: string[], faults?: Fault[]): Promise<Mutant[][]> {
+  return call(pool, sources.map((source) => ({ op: "mutants", source, faults: faults ?? null })));
 }
 
 async function call<T>(pool: ScriptRunner, request: unknown): Promise<T> {
