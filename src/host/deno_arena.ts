@@ -10,6 +10,18 @@ import type { FromArena } from "../../workers/messages.ts";
 const root = new URL("../../", import.meta.url);
 const bootTimeoutMs = 60_000;
 
+/** How an arena's Deno is started: no permission, nothing from the network, and nobody to ask for more. */
+export const arenaFlags = [
+  "run",
+  "--no-prompt",
+  "--no-remote",
+  "--no-npm",
+  "--no-config",
+  "--no-lock",
+  "--no-check",
+  "--quiet",
+];
+
 /** The files every arena needs, read once. */
 let assets: Promise<Assets> | undefined;
 /** The heap of a booted interpreter: from the cache, or from the first arena of this process. */
@@ -81,18 +93,7 @@ async function keepImage(path: string, bytes: Uint8Array) {
 
 async function startArena(files: Assets, image: Uint8Array): Promise<{ arena: Arena; made?: Uint8Array }> {
   const child = new Deno.Command(Deno.execPath(), {
-    args: [
-      "run",
-      "--no-prompt",
-      "--no-remote",
-      "--no-npm",
-      "--no-config",
-      "--no-lock",
-      "--no-check",
-      "--quiet",
-      `--import-map=${files.importMap}`,
-      new URL("deno_arena_child.ts", import.meta.url).href,
-    ],
+    args: [...arenaFlags, `--import-map=${files.importMap}`, new URL("deno_arena_child.ts", import.meta.url).href],
     clearEnv: true,
     env: { TZ: "UTC", NO_COLOR: "1", ...cacheFolder() },
     stdin: "piped",

@@ -21,8 +21,10 @@ def _boot():
         except ImportError:
             pass
 
-    sys.meta_path[:] = [finder for finder in sys.meta_path if "js" not in type(finder).__module__.lower()
-                        and "pyodide" not in type(finder).__module__.lower() and type(finder).__name__ != "JsFinder"]
+    # Only CPython's own three finders stay; Pyodide's lead to JavaScript modules.
+    sys.meta_path[:] = [finder for finder in sys.meta_path
+                        if isinstance(finder, type) and finder.__module__.startswith("_frozen_importlib")]
+    sys.excepthook = sys.__excepthook__
     barred = ("js", "pyodide_js", "_pyodide", "pyodide", "_pyodide_core", "pyodide_py", "webbrowser")
     for name in list(sys.modules):
         if name.split(".")[0] in barred:

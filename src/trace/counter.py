@@ -60,25 +60,25 @@ class StepCounter:
         key = (id(code), offset)
         counts = self.jumps.get(key)
         if counts is None:
-            counts = self._within_line(code, offset, destination)
-            self.jumps[key] = counts
+            counts = self.jumps[key] = self._within_line(code, offset, destination) or 0
             self.codes.append(code)
         if not counts:
             return _monitoring.DISABLE
         self.steps += 1
         if self.steps > self.limit:
-            self._exceed(self.line)
+            self._exceed(counts)
 
     def _within_line(self, code, offset, destination):
-        if destination >= offset:
-            return False
-        lines = {}
+        """The line of a backward jump that stays in it, else None."""
+        if destination > offset:
+            return None
+        origin = target = None
         for start, end, line in code.co_lines():
             if start <= offset < end:
-                lines["from"] = line
+                origin = line
             if start <= destination < end:
-                lines["to"] = line
-        return lines.get("from") == lines.get("to")
+                target = line
+        return origin if origin == target else None
 
     def _exceed(self, line):
         if not self.exceeded:

@@ -171,6 +171,8 @@ class Run:
         self.counter.start()
         try:
             self.run()
+        except StopTests:
+            pass
         finally:
             self.counter.stop()
             sys.settrace(None)
@@ -429,7 +431,7 @@ class Run:
             if not self.occurrences and "check" in space:
                 space["check"](space[self.entry])
         except StopTests:
-            return
+            raise
         except BaseException as problem:
             error = problem
         self.after_check(error)
@@ -462,7 +464,7 @@ class Run:
             try:
                 exec(code, space)
             except StopTests:
-                return
+                raise
             except BaseException as error:
                 if self.fuel >= MAX_FUEL:
                     continue
@@ -486,10 +488,7 @@ class Run:
             expected = literal(test, "expected") if "expected" in test or "expected_repr" in test else None
             given = literal(test, "args")
             compare_now = lambda value: equal(value, expected, compare, given)
-            try:
-                self.call_case(index, args, expected, compare_now, compare)
-            except StopTests:
-                return
+            self.call_case(index, args, expected, compare_now, compare)
 
     def call_case(self, index, args, expected, same, compare):
         holder = []
@@ -524,10 +523,7 @@ class Run:
                     pass  # the ordinary end of many programs
                 return Shown(self.out.text(), lambda actual: same_output(actual, expected))
 
-            try:
-                self.case(index, left, lambda: Shown(expected, None))
-            except StopTests:
-                return
+            self.case(index, left, lambda: Shown(expected, None))
 
     # --- tracing
 

@@ -197,10 +197,12 @@ const lockInfo = {
 };
 
 function fatalReason(error: unknown, violation: string | null): Execution["fatal"] {
-  const message = error instanceof Error ? error.message : String(error);
   if (violation) return { reason: "sandbox", message: violation };
-  const exited = (error as { name?: string } | null)?.name === "ExitStatus" || /exit/i.test(message);
-  return { reason: exited ? "exit" : "crash", message };
+  const { name, status, message } = error as { name?: string; status?: number; message?: string };
+  if (name === "ExitStatus" || status !== undefined) {
+    return { reason: "exit", message: `the program ended the interpreter with status ${status}` };
+  }
+  return { reason: "crash", message: message ?? String(error) };
 }
 
 /** Builtin modules that lead to JavaScript or raw memory can't be found again, even through the import machinery. */
