@@ -1,5 +1,7 @@
 // What travels between the page or command line and a Python arena, in both directions. The boot assets go first.
 
+export { ArenaDied } from "../src/trace/schema.ts";
+export { untried } from "../src/trace/verdict.ts";
 import type { ArenaReply, ArenaRequest, TestResult } from "../src/trace/schema.ts";
 
 /** The files an arena boots from; it can read nothing itself. */

@@ -2,10 +2,9 @@
  * Arenas for Deno: each is a child process with no permission at all, fed its files through standard input. A process,
  * because Deno cannot end a worker that is busy; killing one stops whatever it does within about 30 ms.
  */
-import { imageKey } from "../trace/python_sources.ts";
-import { untried } from "../trace/verdict.ts";
-import { type Arena, ArenaDied, type ArenaReply, type ArenaRequest, type TestResult } from "../trace/schema.ts";
-import type { FromArena } from "../../workers/messages.ts";
+import { imageKey } from "../../workers/image.ts";
+import { ArenaDied, type FromArena, untried } from "../../workers/messages.ts";
+import type { Arena, ArenaReply, ArenaRequest, TestResult } from "../trace/schema.ts";
 
 const root = new URL("../../", import.meta.url);
 const bootTimeoutMs = 60_000;
