@@ -74,7 +74,12 @@ export function recordNt(plan: Plan, a: Tensor, b: Tensor, out: Tensor, d: Sizes
 export function recordNn(plan: Plan, a: Tensor, b: Tensor, out: Tensor, d: Sizes, add: boolean): void {
   const constants = { ADD: Number(add) };
   if (d.K % 4 === 0 && d.N % 4 === 0) {
-    plan.dispatch(matmulNn, [a, b, out], { dims: { ...d }, constants, workgroups: tile(d.N, d.M, 8), flops: flopsOf(d) });
+    plan.dispatch(matmulNn, [a, b, out], {
+      dims: { ...d },
+      constants,
+      workgroups: tile(d.N, d.M, 8),
+      flops: flopsOf(d),
+    });
   } else {
     const dims = { ...d, a_m: d.K, a_k: 1, b_k: d.N, b_n: 1 };
     plan.dispatch(matmulAny, [a, b, b, out], { dims, constants, workgroups: tile(d.N, d.M, 4), flops: flopsOf(d) });
@@ -84,7 +89,12 @@ export function recordNn(plan: Plan, a: Tensor, b: Tensor, out: Tensor, d: Sizes
 export function recordTn(plan: Plan, a: Tensor, b: Tensor, out: Tensor, d: Sizes, add: boolean): void {
   const constants = { ADD: Number(add) };
   if (d.M % 4 === 0 && d.N % 4 === 0) {
-    plan.dispatch(matmulTn, [a, b, out], { dims: { ...d }, constants, workgroups: tile(d.N, d.M, 8), flops: flopsOf(d) });
+    plan.dispatch(matmulTn, [a, b, out], {
+      dims: { ...d },
+      constants,
+      workgroups: tile(d.N, d.M, 8),
+      flops: flopsOf(d),
+    });
   } else {
     const dims = { ...d, a_m: 1, a_k: d.M, b_k: d.N, b_n: 1 };
     plan.dispatch(matmulAny, [a, b, b, out], { dims, constants, workgroups: tile(d.N, d.M, 4), flops: flopsOf(d) });

@@ -9,5 +9,5 @@ export { rmsnorm } from "./rmsnorm.ts";
 export { rope, ropeTable } from "./rope.ts";
 export { sample, type SamplerState } from "./sample.ts";
 export { swiglu } from "./swiglu.ts";
-export { tokenLogprob, type TokenLogprob } from "./token_logprob.ts";
+export { type TokenLogprob, tokenLogprob } from "./token_logprob.ts";
 export { weightedSum } from "./weighted_sum.ts";

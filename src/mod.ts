@@ -1,6 +1,6 @@
 /** The public API: the command line, the page, the workers and API tests import this and nothing deeper. */
 export { debugWords, type Gpu, openGpu } from "./plan/mod.ts";
-export { parseConfig, type LlamaConfig } from "./model/config.ts";
+export { type LlamaConfig, parseConfig } from "./model/config.ts";
 export { createLlama, initialize, type Llama } from "./model/llama.ts";
 export { loadModel, saveModel } from "./recipes/checkpoint.ts";
 export { SFT, type SftConfig, trainSft } from "./recipes/sft.ts";
@@ -8,3 +8,15 @@ export type { TrainingEvent } from "./recipes/events.ts";
 export { type CompletionRow, tokenizeRows } from "./recipes/sequences.ts";
 export { loadTokenizer, type Tokenizer } from "./data/tokenizer.ts";
 export { parseJsonl } from "./files/jsonl.ts";
+export { PIPELINE, type PipelineConfig, type PipelineEvent, runPipeline } from "./recipes/pipeline.ts";
+export { Stopped } from "./recipes/rollout.ts";
+export { DPO, type DpoConfig, trainDpo } from "./recipes/dpo.ts";
+export { describeRecipe } from "./recipes/describe.ts";
+export { loadProblems } from "./data/datasets.ts";
+export type { Problem } from "./data/problem.ts";
+export { microCorpus, microProblems } from "./data/micro/micro.ts";
+export { createPool, type Pool } from "./trace/pool.ts";
+export { orders } from "./trace/heuristics.ts";
+export { traceText } from "./trace/serialize.ts";
+export { shuffled, uniformStream } from "./model/philox.ts";
+export type { RunReport } from "./eval/report.ts";

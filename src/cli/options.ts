@@ -18,7 +18,11 @@ export function parseCount(text: string): number {
 }
 
 /** Adds one flag per field, typed and defaulted by its value; `help` says what each is for. */
-export function addOptions<T extends object>(command: Command, defaults: T, help: Partial<Record<keyof T, string>>): void {
+export function addOptions<T extends object>(
+  command: Command,
+  defaults: T,
+  help: Partial<Record<keyof T, string>>,
+): void {
   for (const [name, value] of Object.entries(defaults) as [string, Value][]) {
     const text = help[name as keyof T];
     if (text === undefined) continue; // a field that other flags decide

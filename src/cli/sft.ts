@@ -25,7 +25,10 @@ export function addSft(program: Command): void {
   const command = program.command("sft")
     .description("Train a model on prompt/completion rows (JSON lines), from its weights or from scratch")
     .requiredOption("--data <file>", "JSON lines with the fields prompt and completion (.gz is read too)")
-    .requiredOption("--model <dir>", "Hugging Face folder: config.json, tokenizer.json and, unless --scratch, model.safetensors")
+    .requiredOption(
+      "--model <dir>",
+      "Hugging Face folder: config.json, tokenizer.json and, unless --scratch, model.safetensors",
+    )
     .requiredOption("--out <dir>", "folder for the trained model, the metrics and the checkpoints")
     .option("--scratch", "start from random weights", false)
     .addHelpText(
@@ -74,7 +77,9 @@ async function runSft(options: Record<string, string> & { scratch: boolean }): P
   const path = `${options.model}/config.json`;
   const shape = parseConfig(await host.readText(path), path);
   if (tokenizer.vocabSize > shape.V) {
-    throw new Error(`Cannot train: the tokenizer has ${tokenizer.vocabSize} tokens, vocab_size of ${path} is ${shape.V}`);
+    throw new Error(
+      `Cannot train: the tokenizer has ${tokenizer.vocabSize} tokens, vocab_size of ${path} is ${shape.V}`,
+    );
   }
   const model = options.scratch ? createLlama(gpu, shape, true) : await loadModel(host, gpu, options.model, true);
   if (options.scratch) initialize(model, config.seed);
@@ -94,7 +99,9 @@ async function runSft(options: Record<string, string> & { scratch: boolean }): P
       const { loss, mean_token_accuracy, grad_norm } = event.metrics;
       progress.live(
         `step ${event.step}/${event.steps}  loss ${loss.toFixed(4)}  accuracy ${mean_token_accuracy.toFixed(3)}  ` +
-          `grad ${grad_norm.toFixed(2)}  ${event.tokensPerSecond.toFixed(0)} tokens/s  ${duration(event.secondsLeft)} left`,
+          `grad ${grad_norm.toFixed(2)}  ${event.tokensPerSecond.toFixed(0)} tokens/s  ${
+            duration(event.secondsLeft)
+          } left`,
       );
       await host.append(metricsPath, JSON.stringify({ step: event.step, ...event.metrics }) + "\n");
     } else if (event.type === "stopped") {

@@ -32,7 +32,9 @@ export function parseConfig(text: string, name: string): LlamaConfig {
   if (json.model_type !== "llama") throw fail(`model_type is ${JSON.stringify(json.model_type)}, not "llama"`);
   if (json.rope_scaling) throw fail(`rope_scaling ${JSON.stringify(json.rope_scaling)} is not supported`);
   if (json.attention_bias || json.mlp_bias) throw fail("attention_bias and mlp_bias are not supported");
-  if (json.hidden_act !== undefined && json.hidden_act !== "silu") throw fail(`hidden_act is ${json.hidden_act}, not silu`);
+  if (json.hidden_act !== undefined && json.hidden_act !== "silu") {
+    throw fail(`hidden_act is ${json.hidden_act}, not silu`);
+  }
   const int = (field: string, fallback?: number): number => {
     const value = json[field] ?? fallback;
     if (!Number.isInteger(value) || (value as number) <= 0) {
@@ -59,7 +61,9 @@ export function parseConfig(text: string, name: string): LlamaConfig {
     bosId: Number.isInteger(json.bos_token_id) ? json.bos_token_id as number : null,
     eosId: eos as number,
   };
-  if (config.H % config.G !== 0) throw fail(`num_attention_heads ${H} is no multiple of num_key_value_heads ${config.G}`);
+  if (config.H % config.G !== 0) {
+    throw fail(`num_attention_heads ${H} is no multiple of num_key_value_heads ${config.G}`);
+  }
   if (config.D % 4 !== 0) throw fail(`head size ${config.D} is no multiple of 4`);
   return config;
 }

@@ -69,7 +69,12 @@ export async function createGenerator(model: Llama, B: number, S: number, longes
     run: (requests, options) => run(setup, requests, options),
     destroy() {
       for (const each of [prefill, decode, watch, result]) each.destroy();
-      const tensors = [...caches.flatMap(({ keys, values }) => [keys, values]), ...Object.values(state), prompts, promptPositions];
+      const tensors = [
+        ...caches.flatMap(({ keys, values }) => [keys, values]),
+        ...Object.values(state),
+        prompts,
+        promptPositions,
+      ];
       for (const tensor of tensors as Tensor[]) tensor.storage.buffer?.destroy();
     },
   };
@@ -140,7 +145,9 @@ async function* run(
     batch.forEach(({ prompt, stream }, b) => {
       if (prompt.length === 0) throw new Error("Cannot generate: a prompt has no tokens (not even BOS)");
       if (prompt.length > longestPrompt || prompt.length >= S) {
-        throw new Error(`Cannot generate: a prompt of ${prompt.length} tokens, room for ${Math.min(longestPrompt, S - 1)}`);
+        throw new Error(
+          `Cannot generate: a prompt of ${prompt.length} tokens, room for ${Math.min(longestPrompt, S - 1)}`,
+        );
       }
       const beyond = prompt.find((id) => id >= config.V);
       if (beyond !== undefined) throw new Error(`Cannot generate: token ${beyond} in a vocabulary of ${config.V}`);

@@ -66,7 +66,9 @@ export function setWeights(
 ): void {
   for (const [key, target] of model.weights.tensors) {
     const source = tensors.get(key);
-    if (!source) throw new Error(`Cannot load ${name}: tensor "${key}" is missing, the file has ${tensors.size} tensors`);
+    if (!source) {
+      throw new Error(`Cannot load ${name}: tensor "${key}" is missing, the file has ${tensors.size} tensors`);
+    }
     if (source.shape.join() !== target.shape.join()) {
       throw new Error(
         `Cannot load ${name}: tensor "${key}" is [${source.shape.join(",")}], config.json asks for ` +
@@ -99,7 +101,9 @@ export async function getWeights(model: Llama): Promise<Map<string, { shape: num
   const reader = createReader(model.gpu, entries.map(([, tensor]) => tensor));
   const data = await reader.read();
   reader.destroy();
-  return new Map(entries.map(([name, tensor], i) => [name, { shape: [...tensor.shape], data: data[i] as Float32Array }]));
+  return new Map(
+    entries.map(([name, tensor], i) => [name, { shape: [...tensor.shape], data: data[i] as Float32Array }]),
+  );
 }
 
 export function weight(model: Llama, name: string): Tensor {

@@ -57,7 +57,9 @@ export async function createOptimizer(gpu: Gpu, weights: Weights, config: AdamWC
         const saved = tensors.get(name);
         if (!saved || saved.data.length !== tensor.shape[0]) {
           throw new Error(
-            `Cannot resume: optimizer state "${name}" has ${saved?.data.length ?? 0} elements, the model ${tensor.shape[0]}`,
+            `Cannot resume: optimizer state "${name}" has ${saved?.data.length ?? 0} elements, the model ${
+              tensor.shape[0]
+            }`,
           );
         }
         write(gpu, tensor, saved.data);

@@ -61,7 +61,9 @@ export function formatProfile(name: string, rows: readonly ProfileRow[]): string
   const total = rows.reduce((sum, row) => sum + row.microseconds, 0);
   const lines = [...rows].sort((a, b) => b.microseconds - a.microseconds).map((row) => {
     const rate = row.flops > 0 ? `${amount(row.flops / row.microseconds * 1e6)}FLOP/s` : "";
-    return `${row.kernel.padEnd(30)} ${String(row.count).padStart(6)} x ${(row.microseconds / 1000).toFixed(2).padStart(10)} ms ` +
+    return `${row.kernel.padEnd(30)} ${String(row.count).padStart(6)} x ${
+      (row.microseconds / 1000).toFixed(2).padStart(10)
+    } ms ` +
       `${(100 * row.microseconds / total).toFixed(1).padStart(5)} %  ${rate}`;
   });
   return [`time ${name}: ${(total / 1000).toFixed(1)} ms`, ...lines].join("\n");

@@ -20,7 +20,13 @@ function allocate(gpu: Gpu, bytes: number, label: string): GPUBuffer {
 export function persistent(gpu: Gpu, name: string, shape: Shape, dtype: DType = "f32"): Tensor {
   const bytes = byteLength({ shape });
   const buffer = allocate(gpu, bytes, name);
-  return { name, shape, dtype, storage: newStorage({ kind: "input", name, bytes, buffer, needsGrad: false }), offset: 0 };
+  return {
+    name,
+    shape,
+    dtype,
+    storage: newStorage({ kind: "input", name, bytes, buffer, needsGrad: false }),
+    offset: 0,
+  };
 }
 
 export function write(gpu: Gpu, tensor: Tensor, data: Float32Array | Uint32Array | Int32Array): void {

@@ -33,7 +33,9 @@ export function batchArrays(sequences: readonly Sequence[], B: number, T: number
   const targets = new Uint32Array(B * T);
   const mask = new Float32Array(B * T);
   const counts = sequences.map(({ tokens, promptLength }, b) => {
-    if (tokens.length - 1 > T) throw new Error(`Cannot batch a sequence of ${tokens.length} tokens into ${T} positions`);
+    if (tokens.length - 1 > T) {
+      throw new Error(`Cannot batch a sequence of ${tokens.length} tokens into ${T} positions`);
+    }
     let count = 0;
     for (let t = 0; t + 1 < tokens.length; t++) {
       ids[b * T + t] = tokens[t];

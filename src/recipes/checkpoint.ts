@@ -29,31 +29,44 @@ export async function saveModel(host: Host, model: Llama, dir: string, tokenizer
   await host.write(`${dir}/model.safetensors`, writeSafetensors(await getWeights(model)));
 }
 
-/** Weights and both moments after `step`. Everything else a run needs follows from the seed and the step. */
+/** Where training stands. Everything else a run needs follows from the seed and the step. */
+export interface TrainingState {
+  /** Optimizer steps done. */
+  step: number;
+  /** Completion tokens trained on. */
+  tokens: number;
+}
+
+/** Writes weights and both moments after `state.step`. */
 export async function saveCheckpoint(
   host: Host,
   dir: string,
   model: Llama,
   optimizer: Optimizer,
-  step: number,
+  state: TrainingState,
 ): Promise<string> {
-  const folder = `step-${step}`;
+  const folder = `step-${state.step}`;
   await host.write(`${dir}/${folder}/model.safetensors`, writeSafetensors(await getWeights(model)));
   await host.write(`${dir}/${folder}/optimizer.safetensors`, writeSafetensors(await optimizer.save()));
-  await host.write(`${dir}/latest.json`, JSON.stringify({ step, folder }) + "\n");
+  await host.write(`${dir}/latest.json`, JSON.stringify({ ...state, folder }) + "\n");
   for (const name of await host.list(dir)) {
     if (name.startsWith("step-") && name !== folder) await host.remove(`${dir}/${name}`);
   }
   return `${dir}/${folder}`;
 }
 
-/** Restores the newest whole checkpoint; returns its step, or 0 if there is none. */
-export async function loadCheckpoint(host: Host, dir: string, model: Llama, optimizer: Optimizer): Promise<number> {
+/** Restores the newest whole checkpoint and says where it stands: at step 0 if there is none. */
+export async function loadCheckpoint(
+  host: Host,
+  dir: string,
+  model: Llama,
+  optimizer: Optimizer,
+): Promise<TrainingState> {
   const pointer = `${dir}/latest.json`;
-  if (!await host.exists(pointer)) return 0;
-  const { step, folder } = JSON.parse(await host.readText(pointer));
+  if (!await host.exists(pointer)) return { step: 0, tokens: 0 };
+  const { step, tokens, folder } = JSON.parse(await host.readText(pointer));
   await loadWeights(host, model, `${dir}/${folder}/model.safetensors`);
   const path = `${dir}/${folder}/optimizer.safetensors`;
   optimizer.load(readSafetensors(await host.readBytes(path), path).tensors);
-  return step;
+  return { step, tokens };
 }

@@ -104,7 +104,11 @@ export async function createDpoStep(
           reference[P + p] = pair.referenceRejected;
         });
         write(gpu, given.reference, reference);
-        write(gpu, given.pairWeight, Float32Array.from({ length: P }, (_, p) => p < batch.length ? 1 / pairs.length : 0));
+        write(
+          gpu,
+          given.pairWeight,
+          Float32Array.from({ length: P }, (_, p) => p < batch.length ? 1 / pairs.length : 0),
+        );
         write(gpu, given.sftWeight, arrays.mask.map((m, i) => i < P * T ? -alpha * m / winnerTokens : 0));
         write(gpu, metricWeight, arrays.mask.map((m) => m / allTokens));
         await executable.run();

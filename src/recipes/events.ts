@@ -25,16 +25,17 @@ export interface DoneEvent {
 
 export type TrainingEvent = StepEvent | CheckpointEvent | DoneEvent;
 
-/** Rates and time left from wall-clock time since the start of this run (a resumed run starts anew). */
-export function progressMeter(firstStep: number, steps: number): (step: number, tokens: number) => {
-  tokensPerSecond: number;
-  secondsLeft: number;
-} {
+/** Rates and time left from wall-clock time since the start of this run, which may have resumed at `first`. */
+export function progressMeter(
+  first: { step: number; tokens: number },
+  steps: number,
+): (step: number, tokens: number) => { tokensPerSecond: number; secondsLeft: number } {
   const start = performance.now();
-  let all = 0;
   return (step, tokens) => {
-    all += tokens;
     const seconds = Math.max(1e-9, (performance.now() - start) / 1000);
-    return { tokensPerSecond: all / seconds, secondsLeft: seconds / Math.max(1, step - firstStep) * (steps - step) };
+    return {
+      tokensPerSecond: (tokens - first.tokens) / seconds,
+      secondsLeft: seconds / Math.max(1, step - first.step) * (steps - step),
+    };
   };
 }

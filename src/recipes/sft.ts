@@ -70,10 +70,11 @@ export async function* trainSft(
   const adamw = { ...ADAMW, weightDecay: config.weightDecay, maxGradNorm: config.maxGradNorm };
   const trainer = await createSftStep(model, { microBatch, padId, adamw, recompute });
   try {
-    const first = await loadCheckpoint(host, checkpoints, model, trainer.optimizer);
-    const meter = progressMeter(first, steps);
+    const resumed = await loadCheckpoint(host, checkpoints, model, trainer.optimizer);
+    const first = resumed.step;
+    const meter = progressMeter(resumed, steps);
     const sequenceAt = epochOrder(sequences, seed);
-    let tokens = 0, logged = first;
+    let tokens = resumed.tokens, logged = first;
     for (let step = first + 1; step <= steps; step++) {
       const batch = Array.from({ length: batchSize }, (_, i) => sequenceAt((step - 1) * batchSize + i));
       tokens += await trainer.accumulate(batch);
@@ -90,11 +91,11 @@ export async function* trainSft(
           metrics: { ...metrics, learning_rate: rate, num_tokens: tokens, epoch },
           ...meter(step, tokens),
         };
-        tokens = 0;
         logged = step;
       }
       if (stopping || step === steps || (config.checkpointEvery > 0 && step % config.checkpointEvery === 0)) {
-        yield { type: "checkpoint", step, path: await saveCheckpoint(host, checkpoints, model, trainer.optimizer, step) };
+        const path = await saveCheckpoint(host, checkpoints, model, trainer.optimizer, { step, tokens });
+        yield { type: "checkpoint", step, path };
       }
       if (stopping) {
         yield { type: "stopped", step };

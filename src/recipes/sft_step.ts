@@ -3,7 +3,7 @@ import { compile, createReader, type Executable, persistent, Plan, type Tensor, 
 import { accumulateInto } from "../../kernels/mod.ts";
 import { sftLoss, tokenMetrics } from "../loss/sft.ts";
 import type { Llama } from "../model/llama.ts";
-import { createOptimizer, type AdamWConfig, type Optimizer } from "../optim/adamw.ts";
+import { type AdamWConfig, createOptimizer, type Optimizer } from "../optim/adamw.ts";
 import { batchArrays, bucketOf, positionsOf, type Sequence } from "./batches.ts";
 import { type BatchInputs, batchInputs, destroyInputs, score, writeBatch } from "./scorer.ts";
 

@@ -3,7 +3,16 @@
  * accumulation by recording the op twice; guards behind every value; inputs once as weights and once as values.
  */
 import { expect } from "vitest";
-import { compile, createWeights, elements, type Gpu, persistent, Plan, type Tensor, write } from "../../src/plan/mod.ts";
+import {
+  compile,
+  createWeights,
+  elements,
+  type Gpu,
+  persistent,
+  Plan,
+  type Tensor,
+  write,
+} from "../../src/plan/mod.ts";
 import { add, weightedSum } from "../../kernels/mod.ts";
 
 export interface OpCheck {
@@ -28,7 +37,13 @@ export function random(seed: number): () => number {
 }
 
 /** alignment.md 2.4: 1e-5 + 1e-4 |ref| forward; 1e-5 max|g| + 1e-3 |ref| for gradients. */
-export function expectClose(got: ArrayLike<number>, want: ArrayLike<number>, absolute: number, relative: number, what: string) {
+export function expectClose(
+  got: ArrayLike<number>,
+  want: ArrayLike<number>,
+  absolute: number,
+  relative: number,
+  what: string,
+) {
   expect(got.length, `${what}: length`).toBe(want.length);
   for (let i = 0; i < want.length; i++) {
     const allowed = absolute + relative * Math.abs(want[i]);

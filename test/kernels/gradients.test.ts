@@ -129,8 +129,7 @@ describe("every op agrees with its float64 reference, forward and gradient", () 
           weight: { shape: [5], data: weight },
           hyper: { shape: [2], data: Float32Array.of(0.5, smooth) },
         },
-        record: (plan, t) =>
-          dpo(plan, { logprobs: t.lp, reference: t.ref, weight: t.weight, hyper: t.hyper }).loss,
+        record: (plan, t) => dpo(plan, { logprobs: t.lp, reference: t.ref, weight: t.weight, hyper: t.hyper }).loss,
         reference: (v) => reference.dpo(v.lp, ref, weight, 0.5, Math.fround(smooth)),
       }));
   }

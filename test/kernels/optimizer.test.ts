@@ -8,7 +8,16 @@ beforeAll(async () => void (gpu = await openGpu()));
 afterAll(() => gpu.close());
 
 /** AdamW as in Loshchilov & Hutter, epsilon after the bias correction (PyTorch); clip factor max / (norm + 1e-6). */
-function reference(w: number[], g: number[], decay: boolean, steps: number, lr: number, wd: number, most: number, norm: number) {
+function reference(
+  w: number[],
+  g: number[],
+  decay: boolean,
+  steps: number,
+  lr: number,
+  wd: number,
+  most: number,
+  norm: number,
+) {
   const m = w.map(() => 0), v = w.map(() => 0);
   const scale = Math.min(1, most / (norm + 1e-6));
   for (let t = 1; t <= steps; t++) {

@@ -16,7 +16,11 @@ describe("stories260K", () => {
   test("greedy decoding reproduces every published token", async () => {
     const config = parseConfig(readFileSync(`${folder}/config.json`, "utf8"), "config.json");
     const model = createLlama(gpu, config, false);
-    setWeights(model, readSafetensors(readFileSync(`${folder}/model.safetensors`), "model.safetensors").tensors, "model.safetensors");
+    setWeights(
+      model,
+      readSafetensors(readFileSync(`${folder}/model.safetensors`), "model.safetensors").tensors,
+      "model.safetensors",
+    );
     const want: number[] = JSON.parse(readFileSync(`${folder}/expected_greedy.json`, "utf8")).greedy_token_ids;
     const generator = await createGenerator(model, 2, 256, 16);
     const options = { temperature: 0, topP: 1, topK: 0, seed: 0, maxNewTokens: want.length - 1 };

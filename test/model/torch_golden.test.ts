@@ -3,7 +3,15 @@ import { readFileSync } from "node:fs";
 import { compile, createReader, type Gpu, openGpu, Plan } from "../../src/plan/mod.ts";
 import { linear } from "../../kernels/mod.ts";
 import { parseConfig } from "../../src/model/config.ts";
-import { attendWithin, createLlama, forward, getWeights, headWeight, type Llama, setWeights } from "../../src/model/llama.ts";
+import {
+  attendWithin,
+  createLlama,
+  forward,
+  getWeights,
+  headWeight,
+  type Llama,
+  setWeights,
+} from "../../src/model/llama.ts";
 import { readSafetensors } from "../../src/files/safetensors.ts";
 import { batchArrays, type Sequence } from "../../src/recipes/batches.ts";
 import { batchInputs, sequenceLogprobs, writeBatch } from "../../src/recipes/scorer.ts";
@@ -93,7 +101,13 @@ for (const folder of ["llama_torch_untied", "llama_torch_tied"]) {
     test("ten AdamW steps of SFT: losses, gradient norms, final weights", async () => {
       const model = load(folder);
       const { optimizer: o } = golden.sft;
-      const adamw = { beta1: o.betas[0], beta2: o.betas[1], eps: o.eps, weightDecay: o.weightDecay, maxGradNorm: o.maxGradNorm };
+      const adamw = {
+        beta1: o.betas[0],
+        beta2: o.betas[1],
+        eps: o.eps,
+        weightDecay: o.weightDecay,
+        maxGradNorm: o.maxGradNorm,
+      };
       const step = await createSftStep(model, { microBatch: 3, padId: golden.padId, adamw, recompute: false });
       for (const [i, want] of golden.sft.steps.entries()) {
         await step.accumulate(sequencesOf(golden.sft));
@@ -123,7 +137,13 @@ for (const folder of ["llama_torch_untied", "llama_torch_tied"]) {
         referenceRejected: reference[P + p],
       }));
       const { optimizer: o, beta, alpha } = dpo;
-      const adamw = { beta1: o.betas[0], beta2: o.betas[1], eps: o.eps, weightDecay: o.weightDecay, maxGradNorm: o.maxGradNorm };
+      const adamw = {
+        beta1: o.betas[0],
+        beta2: o.betas[1],
+        eps: o.eps,
+        weightDecay: o.weightDecay,
+        maxGradNorm: o.maxGradNorm,
+      };
       const options = { microBatch: 1, padId: golden.padId, beta, alpha, labelSmoothing: 0, adamw, recompute: false };
       const step = await createDpoStep(model, options);
       for (const [i, want] of dpo.steps.entries()) {

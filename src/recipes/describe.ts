@@ -1,0 +1,35 @@
+/** The plans of a recipe as text, for `deno task plan`: what the GPU will be asked to do, before it does anything. */
+import { describe, type Gpu, persistent, Plan, planMemory } from "../plan/mod.ts";
+import { dpoLoss } from "../loss/dpo.ts";
+import { sftLoss } from "../loss/sft.ts";
+import type { LlamaConfig } from "../model/config.ts";
+import { createLlama } from "../model/llama.ts";
+import { batchInputs, score } from "./scorer.ts";
+
+/** `sft` or `dpo` at B sequences of T tokens: one accumulation step, forward and backward. */
+export function describeRecipe(
+  gpu: Gpu,
+  config: LlamaConfig,
+  recipe: "sft" | "dpo",
+  B: number,
+  T: number,
+  recompute: boolean,
+): string {
+  const model = createLlama(gpu, config, true);
+  const plan = new Plan(`${recipe}.${B}x${T}`);
+  const inputs = batchInputs(model, B, T);
+  const { logprob } = score(plan, model, inputs, recompute);
+  const given = (name: string, shape: number[]) => persistent(gpu, name, shape);
+  if (recipe === "sft") plan.backward(sftLoss(plan, logprob, given("loss.weight", [B, T])), model.one);
+  else {
+    const loss = dpoLoss(plan, logprob, {
+      mask: inputs.mask,
+      reference: given("reference", [B]),
+      pairWeight: given("pair.weight", [B / 2]),
+      sftWeight: given("sft.weight", [B, T]),
+      hyper: given("hyper", [2]),
+    });
+    plan.backward(loss.loss, model.one);
+  }
+  return describe(plan, planMemory(plan, true));
+}

@@ -1,0 +1,150 @@
+/**
+ * ETA-DPO: direct preference optimization on pairs that execution traces decided.
+ *
+ *   L = mean over pairs of -log sigmoid(beta [(lp_w - ref_w) - (lp_l - ref_l)]) + alpha * token mean of -log p(winner)
+ *
+ * lp are sums of completion log-probabilities, EOS included (Rafailov et al. 2023, "Direct Preference Optimization").
+ *
+ * Differences to TRL's DPOTrainer: 1. the SFT term on winners is on by default: winner and loser often differ in one
+ * token, and the shared rest then cancels; 2. label smoothing works with the sigmoid loss (cDPO); 3. reference sums are
+ * computed once and kept beside the checkpoint, keyed by weights and pairs; 4. nothing is truncated.
+ */
+import type { Host } from "../host/host.ts";
+import type { Llama } from "../model/llama.ts";
+import { ADAMW } from "../optim/adamw.ts";
+import { learningRate, type Schedule } from "../optim/schedule.ts";
+import type { Sequence } from "./batches.ts";
+import { loadCheckpoint, saveCheckpoint } from "./checkpoint.ts";
+import { createDpoStep, type PreferencePair } from "./dpo_step.ts";
+import { progressMeter, type TrainingEvent } from "./events.ts";
+import { sequenceLogprobs } from "./scorer.ts";
+import { epochOrder } from "./sft.ts";
+
+export interface DpoConfig {
+  steps: number;
+  /** Pairs of an optimizer step, and of one pass over the GPU. */
+  batchSize: number;
+  microBatch: number;
+  learningRate: number;
+  schedule: Schedule;
+  warmup: number;
+  beta: number;
+  /** Weight of the SFT term on winners. */
+  alpha: number;
+  labelSmoothing: number;
+  weightDecay: number;
+  maxGradNorm: number;
+  seed: number;
+  logEvery: number;
+  /** In steps, a multiple of logEvery; 0 saves only at the end. */
+  checkpointEvery: number;
+  recompute: boolean;
+}
+
+export const DPO: DpoConfig = {
+  steps: 60,
+  batchSize: 16,
+  microBatch: 8,
+  learningRate: 1e-4,
+  schedule: "linear",
+  warmup: 6,
+  beta: 0.1,
+  alpha: 0.1,
+  labelSmoothing: 0,
+  weightDecay: 0.01,
+  maxGradNorm: 1,
+  seed: 1,
+  logEvery: 5,
+  checkpointEvery: 20,
+  recompute: false,
+};
+
+export interface DpoGiven {
+  host: Host;
+  /** The model to train; its weights at the start are the reference. */
+  model: Llama;
+  pairs: readonly { chosen: Sequence; rejected: Sequence }[];
+  padId: number;
+  /** Where checkpoints and the reference cache live; an existing checkpoint is resumed. */
+  checkpoints: string;
+  /** Names the weights at the start, e.g. a hash of their file: a changed model must not meet an old cache. */
+  modelId: string;
+}
+
+export async function* trainDpo(
+  config: DpoConfig,
+  given: DpoGiven,
+  signal?: AbortSignal,
+): AsyncGenerator<TrainingEvent> {
+  const { host, model, padId, checkpoints } = given;
+  if (given.pairs.length === 0) throw new Error("Cannot train: no preference pairs");
+  const pairs = await withReference(config, given);
+  const { steps, batchSize, microBatch, beta, alpha, labelSmoothing, recompute } = config;
+  const adamw = { ...ADAMW, weightDecay: config.weightDecay, maxGradNorm: config.maxGradNorm };
+  const trainer = await createDpoStep(model, { microBatch, padId, beta, alpha, labelSmoothing, adamw, recompute });
+  try {
+    const resumed = await loadCheckpoint(host, checkpoints, model, trainer.optimizer);
+    const first = resumed.step;
+    const meter = progressMeter(resumed, steps);
+    const pairAt = epochOrder(pairs, config.seed);
+    let tokens = resumed.tokens, logged = first;
+    for (let step = first + 1; step <= steps; step++) {
+      const batch = Array.from({ length: batchSize }, (_, i) => pairAt((step - 1) * batchSize + i));
+      tokens += await trainer.accumulate(batch);
+      const rate = learningRate(config.learningRate, config.schedule, step, steps, config.warmup);
+      await trainer.optimizer.update(step, rate);
+      const stopping = signal?.aborted ?? false;
+      if (step % config.logEvery === 0 || step === 1 || step === steps || stopping) {
+        const metrics = await trainer.metrics(step - logged);
+        const epoch = step * batchSize / pairs.length;
+        yield {
+          type: "step",
+          step,
+          steps,
+          metrics: { ...metrics, learning_rate: rate, num_tokens: tokens, epoch },
+          ...meter(step, tokens),
+        };
+        logged = step;
+      }
+      if (stopping || step === steps || (config.checkpointEvery > 0 && step % config.checkpointEvery === 0)) {
+        const path = await saveCheckpoint(host, checkpoints, model, trainer.optimizer, { step, tokens });
+        yield { type: "checkpoint", step, path };
+      }
+      if (stopping) {
+        yield { type: "stopped", step };
+        return;
+      }
+    }
+    yield { type: "done", step: steps };
+  } finally {
+    trainer.destroy();
+  }
+}
+
+/** Adds the reference sums: from the cache if it belongs to these weights and pairs, else computed and kept. */
+async function withReference(config: DpoConfig, given: DpoGiven): Promise<PreferencePair[]> {
+  const { host, model, pairs, padId, checkpoints, modelId } = given;
+  const path = `${checkpoints}/reference.json`;
+  const key = await sha256(JSON.stringify([modelId, pairs]));
+  let sums: ArrayLike<number> | null = null;
+  if (await host.exists(path)) {
+    const cached = JSON.parse(await host.readText(path));
+    if (cached.key === key) sums = cached.sums;
+  }
+  if (!sums) {
+    if (await host.exists(`${checkpoints}/latest.json`)) {
+      throw new Error(`Cannot resume ${checkpoints}: its reference was computed for other weights or pairs`);
+    }
+    const sequences = pairs.flatMap(({ chosen, rejected }) => [chosen, rejected]);
+    sums = await sequenceLogprobs(model, sequences, 2 * config.microBatch, padId);
+    // A float32 survives JSON unchanged: the shortest text that names it as a float64 is exact.
+    await host.write(path, JSON.stringify({ key, sums: Array.from(sums) }) + "\n");
+  }
+  return pairs.map((pair, i) => ({ ...pair, referenceChosen: sums[2 * i], referenceRejected: sums[2 * i + 1] }));
+}
+
+export async function sha256(text: string | Uint8Array): Promise<string> {
+  const bytes = typeof text === "string" ? new TextEncoder().encode(text) : text;
+  const digest = await crypto.subtle.digest("SHA-256", bytes as BufferSource);
+  return Array.from(new Uint8Array(digest), (byte) => byte.toString(16).padStart(2, "0")).join("");
+}

@@ -1,0 +1,242 @@
+/**
+ * The whole arch: evaluate, sample, trace, pair, train with ETA-DPO, evaluate again, report. Each stage leaves its file in
+ * the run's folder and is skipped when that file is whole, so an interrupted run goes on where it stopped.
+ */
+import { amount, type Gpu } from "../plan/mod.ts";
+import type { Host } from "../host/host.ts";
+import type { Sample } from "../data/pairs.ts";
+import { description, type Problem } from "../data/problem.ts";
+import { loadTokenizer } from "../data/tokenizer.ts";
+import { transition } from "../eval/outcomes.ts";
+import type { MetricRow, RunReport } from "../eval/report.ts";
+import { reportHtml } from "../eval/report.ts";
+import { compareEvaluations, type Evaluation, summarize } from "../eval/summary.ts";
+import type { OrderName } from "../trace/heuristics.ts";
+import type { Pool } from "../trace/pool.ts";
+import { createGenerator, type Generator } from "../model/generate.ts";
+import { bucketOf } from "./batches.ts";
+import { loadModel, saveModel } from "./checkpoint.ts";
+import { DPO, type DpoConfig, sha256, trainDpo } from "./dpo.ts";
+import type { TrainingEvent } from "./events.ts";
+import { type PairRow, tracedPairs } from "./preferences.ts";
+import { addAgreement, rollout, type RolloutGiven, type RolloutProgress, Stopped } from "./rollout.ts";
+import { promptTokens } from "./sequences.ts";
+
+export interface PipelineConfig extends DpoConfig {
+  /** Samples per problem, for training and for evaluation. */
+  samples: number;
+  temperature: number;
+  topP: number;
+  topK: number;
+  maxNewTokens: number;
+  /** Sequences sampled at a time. */
+  sampleBatch: number;
+  order: OrderName;
+  maxPairsPerPrompt: number;
+  /** Where no sample passes, let the reference solution stand in for a passing sibling (order eta). */
+  referenceSibling: boolean;
+}
+
+export const PIPELINE: PipelineConfig = {
+  ...DPO,
+  samples: 8,
+  temperature: 1,
+  topP: 1,
+  topK: 0,
+  maxNewTokens: 64,
+  sampleBatch: 64,
+  order: "eta",
+  maxPairsPerPrompt: 4,
+  referenceSibling: false,
+};
+
+export interface PipelineGiven {
+  host: Host;
+  gpu: Gpu;
+  pool: Pool;
+  /** The run's folder. */
+  dir: string;
+  /** Hugging Face folder of the model to align. */
+  modelDir: string;
+  dataName: string;
+  trainProblems: readonly Problem[];
+  evalProblems: readonly Problem[];
+  /** What the evaluated problems are, in words: "held-out families". */
+  evalOn: string;
+  command: string;
+  notes: readonly string[];
+}
+
+export type PipelineEvent =
+  | { type: "stage"; name: string; detail: string; seconds: number | null }
+  | ({ type: "progress"; stage: string } & RolloutProgress)
+  | TrainingEvent
+  | { type: "report"; report: RunReport; path: string };
+
+type Stages = RunReport["timing"]["stages"];
+
+export async function* runPipeline(
+  config: PipelineConfig,
+  given: PipelineGiven,
+  signal?: AbortSignal,
+): AsyncGenerator<PipelineEvent> {
+  const { host, gpu, pool, dir, trainProblems, evalProblems, modelDir } = given;
+  const startedAt = new Date().toISOString();
+  const started = performance.now();
+  const stages: Stages = [];
+  const rates: Record<string, number> = {};
+  let stageStart = started;
+  const endStage = (name: string, detail: string): PipelineEvent => {
+    const seconds = (performance.now() - stageStart) / 1000;
+    stageStart = performance.now();
+    stages.push({ name, seconds, detail });
+    return { type: "stage", name, detail, seconds };
+  };
+
+  const tokenizer = await loadTokenizer(host, modelDir);
+  const weights = await host.readBytes(`${modelDir}/model.safetensors`);
+  const modelId = await sha256(weights);
+  const model = await loadModel(host, gpu, modelDir, true);
+  const longest = Math.max(
+    ...[...trainProblems, ...evalProblems].map(({ prompt }) => promptTokens(tokenizer, prompt).length),
+  );
+  const longestPrompt = bucketOf(longest);
+  const generator: Generator = await createGenerator(
+    model,
+    config.sampleBatch,
+    Math.min(model.config.maxPositions, longestPrompt + config.maxNewTokens),
+    longestPrompt,
+  );
+  const rolloutGiven: RolloutGiven = { host, pool, generator, tokenizer };
+  yield endStage("load", `${modelDir}, ${amount(model.weights.parameters)}parameters`);
+
+  const sampled = async function* (
+    name: string,
+    file: string,
+    problems: readonly Problem[],
+    streamBase: number,
+    traced: boolean,
+  ): AsyncGenerator<PipelineEvent, Sample[]> {
+    yield { type: "stage", name, detail: `${problems.length} problems x ${config.samples} samples`, seconds: null };
+    const { temperature, topP, topK, maxNewTokens, seed, samples } = config;
+    const path = `${dir}/candidates/${file}.jsonl`;
+    const options = { temperature, topP, topK, maxNewTokens, seed, samples, streamBase, traced, path };
+    const run = rollout(rolloutGiven, problems, options, signal);
+    for (let item = await run.next();; item = await run.next()) {
+      if (!item.done) {
+        yield { type: "progress", stage: name, ...item.value };
+        if (item.value.tokens > 0) rates[name] = item.value.tokens / item.value.seconds;
+        continue;
+      }
+      const passed = item.value.filter(({ result, finished }) => result.passed && finished).length;
+      yield endStage(name, `${item.value.length} programs, ${passed} pass`);
+      return item.value;
+    }
+  };
+
+  const families = new Map(
+    evalProblems.flatMap(({ id, family }) => family === undefined ? [] : [[id, family] as const]),
+  );
+  const ks = [1, 2, 4, 8, 16, 32, 64, 100].filter((k) => k <= config.samples);
+  const evaluate = (samples: Sample[]): Evaluation => summarize(samples, { ks, seed: config.seed, families });
+
+  // The same streams before and after: a problem meets the same draws, and the difference is the training.
+  const before = yield* sampled("evaluate before", "before", evalProblems, 0, false);
+  const raw = yield* sampled("sample and trace", "train", trainProblems, 1 << 24, true);
+
+  const samples = await addAgreement(pool, trainProblems, raw, config.referenceSibling);
+  const { rows, counts } = await tracedPairs(pool, trainProblems, samples, config.order, config);
+  await host.write(`${dir}/pairs.jsonl`, rows.map((row) => JSON.stringify(row) + "\n").join(""));
+  yield endStage("pair", `${rows.length} pairs under ${config.order}, ${counts.ties} ties`);
+
+  let metrics: MetricRow[] = [];
+  const notes = [...given.notes];
+  if (rows.length > 0) {
+    yield { type: "stage", name: "train", detail: `${config.steps} steps of ${config.batchSize} pairs`, seconds: null };
+    const sampleOf = new Map(samples.map((sample) => [`${sample.problemId}#${sample.index}`, sample]));
+    const pairs = rows.map((row) => {
+      const prompt = promptTokens(tokenizer, row.prompt);
+      const of = (index: number) => ({
+        tokens: [...prompt, ...sampleOf.get(`${row.problemId}#${index}`)!.tokens],
+        promptLength: prompt.length,
+      });
+      return { chosen: of(row.chosen), rejected: of(row.rejected) };
+    });
+    const metricsPath = `${dir}/metrics.jsonl`;
+    const earlier = await host.exists(metricsPath) ? await host.readText(metricsPath) : "";
+    metrics = earlier.split("\n").filter(Boolean).map((line) => JSON.parse(line));
+    const trainGiven = { host, model, pairs, padId: tokenizer.padId, checkpoints: `${dir}/checkpoints`, modelId };
+    for await (const event of trainDpo(config, trainGiven, signal)) {
+      yield event;
+      if (event.type === "step") {
+        // Steps after the last checkpoint are done again when a run resumes.
+        metrics = [...metrics.filter((row) => row.step < event.step), { step: event.step, ...event.metrics }];
+        await host.write(metricsPath, metrics.map((row) => JSON.stringify(row) + "\n").join(""));
+        rates.train = event.tokensPerSecond;
+      } else if (event.type === "stopped") throw new Stopped();
+    }
+    await saveModel(host, model, `${dir}/model`, modelDir);
+    yield endStage("train", `${config.steps} steps of ${config.batchSize} pairs`);
+  } else {
+    notes.push("No two samples of one problem could be told apart, so there was nothing to train on.");
+  }
+
+  const after = yield* sampled("evaluate after", "after", evalProblems, 0, false);
+  generator.destroy();
+  const [first, second] = [evaluate(before), evaluate(after)];
+  const { microBatch: _a, sampleBatch: _b, ...options } = config;
+  const report: RunReport = {
+    version: 1,
+    command: given.command,
+    seed: config.seed,
+    adapter: gpu.adapterName,
+    model: { dir: modelDir, parameters: model.weights.parameters },
+    data: {
+      name: given.dataName,
+      trainProblems: trainProblems.length,
+      evalProblems: evalProblems.length,
+      evalOn: given.evalOn,
+    },
+    options: { ...options },
+    before: first,
+    after: second,
+    comparison: compareEvaluations(first, second, config.seed),
+    transition: transition(before, after),
+    pairs: { total: rows.length, order: config.order, counts },
+    training: { steps: rows.length > 0 ? config.steps : 0, metrics },
+    example: rows.length > 0 ? example(rows, trainProblems) : undefined,
+    notes,
+    timing: {
+      startedAt,
+      totalSeconds: (performance.now() - started) / 1000,
+      stages,
+      tokensPerSecond: rates,
+    },
+  };
+  await host.write(`${dir}/report.html`, reportHtml(report));
+  await host.write(`${dir}/report.json`, JSON.stringify(report, null, 2) + "\n");
+  yield { type: "report", report, path: `${dir}/report.html` };
+}
+
+/** The pair to show: the one whose traces are shortest among those that crash, else among all. */
+function example(rows: readonly PairRow[], problems: readonly Problem[]): RunReport["example"] {
+  const size = (row: PairRow) => row.chosenTrace.length + row.rejectedTrace.length;
+  const crashing = rows.filter((row) => row.rejectedTests.verdict === "runtime_error");
+  const row = [...(crashing.length > 0 ? crashing : rows)].sort((a, b) => size(a) - size(b))[0];
+  const problem = problems.find(({ id }) => id === row.problemId)!;
+  const side = (code: string, trace: string, tests: PairRow["chosenTests"]) => ({
+    code,
+    trace,
+    verdict: tests.verdict,
+    testsPassed: tests.passed,
+    testsTotal: tests.total,
+  });
+  return {
+    problemId: row.problemId,
+    description: description(problem),
+    reason: row.reason,
+    test: row.test,
+    chosen: side(row.chosenText, row.chosenTrace, row.chosenTests),
+    rejected: side(row.rejectedText, row.rejectedTrace, row.rejectedTests),
+  };
+}

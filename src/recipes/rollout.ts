@@ -1,0 +1,147 @@
+/** Phase 1 and 2 of every recipe: sample programs from the model, run each under the tracer, keep both on disk. */
+import { groupAgreement } from "../trace/agreement.ts";
+import type { Sample } from "../data/pairs.ts";
+import { type Problem, programJob } from "../data/problem.ts";
+import { decodeContinuation, type Tokenizer } from "../data/tokenizer.ts";
+import type { Host } from "../host/host.ts";
+import type { Completion, Generator, SamplingOptions } from "../model/generate.ts";
+import type { Pool } from "../trace/pool.ts";
+import { promptTokens } from "./sequences.ts";
+
+export interface RolloutGiven {
+  host: Host;
+  pool: Pool;
+  generator: Generator;
+  tokenizer: Tokenizer;
+}
+
+export interface RolloutOptions extends SamplingOptions {
+  samples: number;
+  /** Separates the random streams of stages. The same number before and after training gives the same draws to both. */
+  streamBase: number;
+  /** Trace the deciding test and return value streams: what preferences need, and evaluation does not. */
+  traced: boolean;
+  /** JSON lines, one sample a line. A partial file beside it is what a crash leaves; a rerun goes on from there. */
+  path: string;
+}
+
+export interface RolloutProgress {
+  done: number;
+  total: number;
+  /** Completion tokens so far in this run (resumed samples not counted). */
+  tokens: number;
+  seconds: number;
+}
+
+/** Text at which a completion of a base model has left its function, per code mode. The cut text counts as finished. */
+const STOPS = {
+  completion: ["\ndef ", "\nclass ", "\n#", "\nif __name__", "\nprint(", "\nassert ", '\n"""'],
+  program: ['\n"""', "\nassert ", "\nprint(", "\nif __name__", "\n# "],
+};
+
+/** Yields progress a batch at a time; returns all samples, problem by problem. */
+export async function* rollout(
+  given: RolloutGiven,
+  problems: readonly Problem[],
+  options: RolloutOptions,
+  signal?: AbortSignal,
+): AsyncGenerator<RolloutProgress, Sample[]> {
+  const { host, pool, generator, tokenizer } = given;
+  const requests = problems.flatMap((problem, p) => {
+    const prompt = promptTokens(tokenizer, problem.prompt);
+    return Array.from({ length: options.samples }, (_, index) => ({
+      problem,
+      index,
+      prompt,
+      stream: options.streamBase + p * options.samples + index,
+    }));
+  });
+  const total = requests.length;
+  if (await host.exists(options.path)) {
+    const samples = parseSamples(await host.readText(options.path));
+    if (samples.length === total) return samples;
+  }
+  const partial = `${options.path}.partial`;
+  const samples = await host.exists(partial) ? parseSamples(await host.readText(partial)) : [];
+  await host.write(partial, samples.map((sample) => JSON.stringify(sample) + "\n").join(""));
+
+  const started = performance.now();
+  let tokens = 0;
+  const progress = () => ({ done: samples.length, total, tokens, seconds: (performance.now() - started) / 1000 });
+  const keep = async (batch: Sample[]) => {
+    samples.push(...batch);
+    await host.append(partial, batch.map((sample) => JSON.stringify(sample) + "\n").join(""));
+  };
+  // The GPU samples the next batch while the interpreters run the last one.
+  let running: Promise<Sample[]> = Promise.resolve([]);
+  let next = samples.length;
+  yield progress();
+  for await (const completions of generator.run(requests.slice(next), options)) {
+    await keep(await running);
+    const batch = requests.slice(next, next += completions.length);
+    tokens += completions.reduce((sum, completion) => sum + completion.tokens.length, 0);
+    running = Promise.all(batch.map(({ problem, index, prompt }, i) => {
+      const answer = finish(completions[i], prompt, problem, tokenizer);
+      const job = { ...programJob(problem, answer.completion, options.traced ? "deciding" as const : "none" as const) };
+      return pool.run({ ...job, id: `${problem.id}#${index}`, streams: options.traced })
+        .then((result): Sample => ({ problemId: problem.id, index, ...answer, result }));
+    }));
+    yield progress();
+    if (signal?.aborted) {
+      await keep(await running);
+      throw new Stopped();
+    }
+  }
+  await keep(await running);
+  yield progress();
+  await host.write(options.path, samples.map((sample) => JSON.stringify(sample) + "\n").join(""));
+  await host.remove(partial);
+  return samples;
+}
+
+/** Work that ended because it was asked to; what is on disk is whole, and the same command goes on from it. */
+export class Stopped extends Error {
+  constructor() {
+    super("stopped; the same command goes on from here");
+  }
+}
+
+/** Text of a completion, cut at the first stop of its code mode. */
+function finish(completion: Completion, prompt: readonly number[], problem: Problem, tokenizer: Tokenizer) {
+  const text = decodeContinuation(tokenizer, [...prompt], completion.tokens);
+  const cuts = STOPS[problem.codeMode].map((stop) => text.indexOf(stop)).filter((at) => at > 0);
+  if (cuts.length === 0) return { completion: text, tokens: completion.tokens, finished: completion.finished };
+  const cut = text.slice(0, Math.min(...cuts) + 1); // the line break stays
+  return { completion: cut, tokens: [...tokenizer.encode(cut), tokenizer.eosId], finished: true };
+}
+
+/** A last line cut short by a crash is dropped. */
+function parseSamples(text: string): Sample[] {
+  const lines = text.split("\n");
+  if (lines.pop() !== "") lines.pop(); // without its line break the last line may be half of one
+  return lines.map((line) => JSON.parse(line));
+}
+
+/**
+ * Adds the agreement with passing siblings to all samples (alignment of value-change streams). Where nothing passes and
+ * `reference` is on, the reference solution stands in.
+ */
+export async function addAgreement(
+  pool: Pool,
+  problems: readonly Problem[],
+  samples: readonly Sample[],
+  reference: boolean,
+): Promise<Sample[]> {
+  const groups = await Promise.all(problems.map(async (problem) => {
+    const group = samples.filter((sample) => sample.problemId === problem.id);
+    const answers = group.map(({ completion, result }) => ({ code: completion, result }));
+    const silent = answers.every(({ result }) => !result.passed);
+    const code = problem.canonicalSolution;
+    const stand = reference && silent && code !== null
+      ? { code, result: await pool.run({ ...programJob(problem, code, "none"), streams: true }) }
+      : undefined;
+    const agreements = groupAgreement(answers, stand);
+    return group.map((sample, i) => ({ ...sample, agreement: agreements[i] }));
+  }));
+  return groups.flat();
+}
