@@ -27,10 +27,11 @@ export const rules: [string, Rule][] = [
   ["src/model", { code: ["src/plan", "kernels"], types: ["src/loss", "src/optim"], packages: [] }],
   ["src/loss", { code: ["src/plan", "kernels"], types: ["src/model", "src/optim"], packages: [] }],
   ["src/optim", { code: ["src/plan", "kernels"], types: ["src/model", "src/loss"], packages: [] }],
-  ["src/data", { code: [], types: [...shaped, "src/host/host.ts"], packages: ["npm:@huggingface/tokenizers"] }],
+  // Plain functions flow one way: files and trace, then data, then eval.
+  ["src/data", { code: ["src/files", "src/trace"], types: [...shaped, "src/host/host.ts"], packages: ["npm:@huggingface/tokenizers"] }],
   ["src/files", { code: [], types: [...shaped, "src/host/host.ts"], packages: [] }],
   ["src/trace", { code: [], types: [...shaped, "src/host/host.ts", "workers/messages.ts"], packages: ["npm:pyodide"] }],
-  ["src/eval", { code: [], types: [...shaped, "src/host/host.ts"], packages: [] }],
+  ["src/eval", { code: ["src/data"], types: [...shaped, "src/host/host.ts"], packages: [] }],
   ["src/store", { code: [], types: [...shaped, "src/host/host.ts"], packages: [] }],
   ["src/recipes", { code: [...engine, ...shaped], types: ["src/host/host.ts"], packages: [] }],
   ["src/mod.ts", { code: [...engine, ...shaped, "src/recipes"], types: ["src/host/host.ts"], packages: [] }],
