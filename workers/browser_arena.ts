@@ -1,8 +1,8 @@
 // Arenas for a browser tab: each is a Web Worker running workers/python.ts. A tab can end a busy worker, so terminate()
 // is the kill here.
 
-import type { Arena, ArenaReply, ArenaRequest, TestResult } from "../src/trace/schema.ts";
-import { type ArenaAssets, ArenaDied, type FromArena, untried } from "./messages.ts";
+import type { Arena, ArenaReply, ArenaRequest, LastWords } from "../src/trace/schema.ts";
+import { type ArenaAssets, ArenaDied, type FromArena, hear } from "./messages.ts";
 
 const bootTimeoutMs = 60_000;
 
@@ -13,8 +13,7 @@ const bootTimeoutMs = 60_000;
 export async function spawnWorkerArena(assets: ArenaAssets): Promise<Arena> {
   const worker = new Worker(new URL("./python.ts", import.meta.url), { type: "module" });
   let alive = true;
-  let tests: TestResult[] = [];
-  let loaded = false;
+  let last: LastWords = { tests: [], loaded: false };
   let waiting: { resolve(message: FromArena): void; reject(error: Error): void } | null = null;
 
   function kill() {
@@ -23,7 +22,7 @@ export async function spawnWorkerArena(assets: ArenaAssets): Promise<Arena> {
     fail("ended", "the Python worker was ended");
   }
   function fail(reason: "timeout" | "ended", detail: string) {
-    waiting?.reject(new ArenaDied(reason, detail, tests, loaded));
+    waiting?.reject(new ArenaDied(reason, detail, last));
   }
   function next(timeoutMs: number): Promise<FromArena> {
     return new Promise((resolve, reject) => {
@@ -41,9 +40,7 @@ export async function spawnWorkerArena(assets: ArenaAssets): Promise<Arena> {
   }
   worker.onmessage = ({ data: message }: MessageEvent<FromArena>) => {
     if (message.kind !== "progress") waiting?.resolve(message);
-    else if ("test" in message) tests[message.test.index] = message.test;
-    else if ("loaded" in message) loaded = true;
-    else tests = message.sources.map(untried);
+    else hear(last, message);
   };
   worker.onerror = (event) => {
     alive = false;
@@ -62,8 +59,7 @@ export async function spawnWorkerArena(assets: ArenaAssets): Promise<Arena> {
     async request(request: ArenaRequest, timeoutMs: number): Promise<ArenaReply> {
       if (!alive) throw new ArenaDied("ended", "the Python worker has ended");
       if (waiting) throw new Error("an arena takes one request at a time");
-      tests = [];
-      loaded = false;
+      last = { tests: [], loaded: false };
       const reply = next(timeoutMs);
       worker.postMessage(request);
       return await reply as ArenaReply;

@@ -1,8 +1,8 @@
 // What travels between the page or command line and a Python arena, in both directions. The boot assets go first.
 
 export { ArenaDied } from "../src/trace/schema.ts";
-export { untried } from "../src/trace/verdict.ts";
-import type { ArenaReply, ArenaRequest, TestResult } from "../src/trace/schema.ts";
+export { hear } from "../src/trace/verdict.ts";
+import type { ArenaReply, ArenaRequest, ProgramResult, TestResult } from "../src/trace/schema.ts";
 
 /** The files an arena boots from; it can read nothing itself. */
 export interface ArenaAssets {
@@ -18,7 +18,8 @@ export interface ArenaAssets {
 export type ArenaProgress =
   | { kind: "progress"; sources: string[] }
   | { kind: "progress"; loaded: true }
-  | { kind: "progress"; test: TestResult };
+  | { kind: "progress"; test: TestResult }
+  | { kind: "progress"; result: ProgramResult };
 
 export type ToArena = ArenaRequest;
 /** Everything an arena says: `ready` or `failed` once, then progress and one reply per request. */

@@ -3,8 +3,8 @@
  * because Deno cannot end a worker that is busy; killing one stops whatever it does within about 30 ms.
  */
 import { imageKey } from "../../workers/image.ts";
-import { ArenaDied, type FromArena, untried } from "../../workers/messages.ts";
-import type { Arena, ArenaReply, ArenaRequest, TestResult } from "../trace/schema.ts";
+import { ArenaDied, type FromArena, hear } from "../../workers/messages.ts";
+import type { Arena, ArenaReply, ArenaRequest, LastWords } from "../trace/schema.ts";
 
 const root = new URL("../../", import.meta.url);
 const bootTimeoutMs = 60_000;
@@ -116,8 +116,7 @@ function cacheFolder(): Record<string, string> {
 class ProcessArena implements Arena {
   alive = true;
   #waiting: { resolve(reply: FromArena): void; reject(error: Error): void } | null = null;
-  #tests: TestResult[] = [];
-  #loaded = false;
+  #last: LastWords = { tests: [], loaded: false };
   #writer: WritableStreamDefaultWriter<Uint8Array>;
   #lastWords = "";
 
@@ -145,8 +144,7 @@ class ProcessArena implements Arena {
   async request(message: ArenaRequest, timeoutMs: number): Promise<ArenaReply> {
     if (!this.alive) throw new ArenaDied("ended", "the Python process has ended");
     if (this.#waiting) throw new Error("an arena takes one request at a time");
-    this.#tests = [];
-    this.#loaded = false;
+    this.#last = { tests: [], loaded: false };
     const reply = this.#next(timeoutMs);
     reply.catch(() => {});
     await this.#write(new TextEncoder().encode(JSON.stringify(message)));
@@ -180,7 +178,7 @@ class ProcessArena implements Arena {
   }
 
   #fail(reason: "timeout" | "ended", detail: string) {
-    this.#waiting?.reject(new ArenaDied(reason, detail, this.#tests, this.#loaded));
+    this.#waiting?.reject(new ArenaDied(reason, detail, this.#last));
   }
 
   async #write(body: Uint8Array) {
@@ -207,9 +205,7 @@ class ProcessArena implements Arena {
         const message = JSON.parse(decoder.decode(body)) as FromArena;
         if (message.kind === "ready" && message.image) announced = message;
         else if (message.kind !== "progress") this.#waiting?.resolve(message);
-        else if ("test" in message) this.#tests[message.test.index] = message.test;
-        else if ("loaded" in message) this.#loaded = true;
-        else this.#tests = message.sources.map(untried);
+        else hear(this.#last, message);
       }
     } catch {
       // Broken output counts as an end.

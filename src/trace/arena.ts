@@ -3,8 +3,18 @@
 
 import type { ArenaProgress } from "../../workers/messages.ts";
 import type { Execution, Interpreter } from "./interpreter.ts";
-import type { ArenaReply, ErrorInfo, Limits, ProgramJob, ProgramResult, Stage, TestResult, Verdict } from "./schema.ts";
-import { stoppedProgram, summarize, untried } from "./verdict.ts";
+import type {
+  ArenaReply,
+  ErrorInfo,
+  LastWords,
+  Limits,
+  ProgramJob,
+  ProgramResult,
+  Stage,
+  TestResult,
+  Verdict,
+} from "./schema.ts";
+import { hear, stoppedProgram, summarize } from "./verdict.ts";
 import { expandTrace, type WireTrace } from "./wire.ts";
 
 /** Which call of the run a traced pass records. */
@@ -32,20 +42,19 @@ export function runProgram(
   const start = performance.now();
   const elapsed = () => performance.now() - start;
   const reply = (result: ProgramResult): ArenaReply => ({ kind: "result", result, recycle: grown(interpreter) });
-  let tests: TestResult[] = [];
-  let loaded = false;
+  const last: LastWords = { tests: [], loaded: false };
   // Progress lines start with a word the program can't guess from outside, so that what it prints there is ignored.
   const nonce = crypto.randomUUID();
   const first = interpreter.execute(JSON.stringify({ ...request(job, limits), nonce }), limits.memoryBytes, (line) => {
     if (!line.startsWith(nonce)) return;
-    const progress = JSON.parse(line.slice(nonce.length));
-    if (progress.sources) tests = progress.sources.map(untried);
-    else if (progress.test) tests[progress.test.index] = progress.test;
-    else loaded = true;
-    send({ kind: "progress", ...progress });
+    const progress: ArenaProgress = { kind: "progress", ...JSON.parse(line.slice(nonce.length)) };
+    hear(last, progress);
+    send(progress);
   });
   if (first.fatal) {
-    return reply(stoppedProgram(job.id, fatalVerdict(first.fatal), first.fatal.message, tests, loaded, elapsed()));
+    return reply(
+      stoppedProgram(job.id, fatalVerdict(first.fatal), first.fatal.message, last.tests, last.loaded, elapsed()),
+    );
   }
   const answer = JSON.parse(first.output) as PassAnswer | { failed: string };
   if ("failed" in answer) return { kind: "error", message: answer.failed, recycle: grown(interpreter) };
@@ -56,6 +65,8 @@ export function runProgram(
   const target = stage === "load" ? { load: true } : traceTest === undefined ? undefined : answer.where[traceTest];
   const wanted = job.trace !== "none" && stage !== "syntax" && target;
   if (wanted || (job.streams && stage === "run")) {
+    // Should the replay have to be killed, the verdict is already out.
+    send({ kind: "progress", result: summarize(job.id, { ...judged, elapsedMs: elapsed() }) });
     const again = { ...request(job, limits), target: wanted ? target : null, streams: job.streams ?? false };
     const second = interpreter.execute(JSON.stringify(again), limits.memoryBytes, () => {});
     // A replay that breaks the interpreter leaves the verdict as it is and just has no trace.

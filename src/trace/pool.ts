@@ -103,8 +103,10 @@ export function createPool(
         if (!(error instanceof ArenaDied) || closed) {
           return infraResult(job.id, error instanceof Error ? error.message : String(error), elapsed());
         }
+        const { tests, loaded, result } = error.last;
+        if (result) return { ...result, elapsedMs: elapsed() };
         const verdict = error.reason === "timeout" ? "timeout" : "crash";
-        return stoppedProgram(job.id, verdict, error.message, error.tests, error.loaded, elapsed());
+        return stoppedProgram(job.id, verdict, error.message, tests, loaded, elapsed());
       }
     },
     async script(source, input, timeoutMs = 60_000) {

@@ -180,14 +180,21 @@ export interface Arena {
   readonly alive: boolean;
 }
 
+/** What an arena had said about the running program when it went. */
+export interface LastWords {
+  tests: TestResult[];
+  /** the program's module body had run */
+  loaded: boolean;
+  /** the verdict was complete, only the traced replay was not */
+  result?: ProgramResult;
+}
+
 /** Why an arena is gone: our own clock ran out, or its process or worker ended. */
 export class ArenaDied extends Error {
-  /** `tests`: what the interpreter had reported of the running program by then; `loaded`: its module body had run */
   constructor(
     readonly reason: "timeout" | "ended",
     detail: string,
-    readonly tests: TestResult[] = [],
-    readonly loaded = false,
+    readonly last: LastWords = { tests: [], loaded: false },
   ) {
     super(detail);
     this.name = "ArenaDied";

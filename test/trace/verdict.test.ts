@@ -96,6 +96,14 @@ describe("verdicts of programs, harmless and hostile", () => {
     expect((await pool.run(asserts("def f(x):\n  return x\n", "f", tests))).passed).toBe(true);
   });
 
+  test("a program that hangs only while it is traced keeps its verdict and has no trace", async () => {
+    const program = "import sys\ndef f(x):\n  if sys.gettrace():\n    sum(range(10**12))\n  return x\n";
+    const result = await pool.run(
+      asserts(program, "f", tests, { trace: "deciding", limits: { wallMsPerProgram: 1500 } }),
+    );
+    expect([result.verdict, result.testsPassed, result.trace]).toEqual(["pass", 2, undefined]);
+  });
+
   test("an interpreter that can't start is our fault, not the program's", async () => {
     const broken = createPool(() => Promise.reject(new Error("no interpreter today")));
     const result = await broken.run(asserts("def f(x): return x\n", "f", tests));
