@@ -56,7 +56,7 @@ def _boot():
         sources = json.load(file)
     # The engine keeps builtins of its own, so that a program's patched `len` stays the program's problem.
     own = dict(vars(builtins))
-    for name in ("snapshot", "branches", "counter", "tracer", "judge", "harness"):
+    for name in ("snapshot", "branches", "counter", "tracer", "judge", "output", "harness"):
         module = types.ModuleType("etalon_" + name)
         module.__dict__["__builtins__"] = own
         sys.modules["etalon_" + name] = module

@@ -2,13 +2,12 @@
 # this module reports is made from its own records; what a program raises, returns or prints is only ever looked at.
 import io
 import json
-import os
 import sys
 import types
-from json.encoder import encode_basestring_ascii as _quote
 
 from etalon_counter import OutOfSteps, StepCounter
 from etalon_judge import NotPlain, equal, literal, require_plain, same_output, split_check, split_statement
+from etalon_output import Printed, write_answer, write_progress
 from etalon_snapshot import class_name, message, text
 from etalon_tracer import Tracer
 
@@ -28,59 +27,8 @@ from typing import *
 """
 
 
-class TooMuchOutput(BaseException):
-    pass
-
-
 class StopTests(BaseException):
     """Ends a run whose remaining tests are of no interest."""
-
-
-class Printed(io.TextIOBase):
-    """Standard output of a program: bounded, kept in memory."""
-
-    def __init__(self, limit, keep=True):
-        self.limit = limit
-        self.keep = keep
-        self.parts = []
-        self.size = 0
-        self.tracer = None
-        self.exceeded = False
-        self.buffer = PrintedBytes(self)
-
-    encoding = "utf-8"
-
-    def writable(self):
-        return True
-
-    def write(self, piece):
-        if not isinstance(piece, str):
-            raise TypeError(f"write() argument must be str, not {type(piece).__name__}")
-        piece = str.__str__(piece)
-        if self.keep:
-            self.size += len(piece)
-            if self.size > self.limit:
-                self.exceeded = True
-                raise TooMuchOutput
-            self.parts.append(piece)
-        if self.tracer is not None:
-            self.tracer.wrote(piece)
-        return len(piece)
-
-    def text(self):
-        return "".join(self.parts)
-
-
-class PrintedBytes(io.RawIOBase):
-    def __init__(self, owner):
-        self.owner = owner
-
-    def writable(self):
-        return True
-
-    def write(self, data):
-        self.owner.write(bytes(data).decode("utf-8", "replace"))
-        return len(data)
 
 
 def main():
@@ -93,29 +41,7 @@ def main():
 
         answer = {"failed": "".join(traceback.format_exception(error))[-4000:]}
     sys.settrace(None)
-    body = to_json(answer).encode()
-    file = _open("/run/out", _write_only)
-    while body:
-        body = body[_write(file, body):]
-    _close(file)
-
-
-# Kept before any program could replace them in their modules.
-_open, _write, _close, _write_only = os.open, os.write, os.close, os.O_WRONLY | os.O_TRUNC
-
-
-def to_json(value):
-    """The json module belongs to the programs too, and one could make it say anything."""
-    t = type(value)
-    if t is str:
-        return _quote(value)
-    if value is None or t is bool:
-        return {None: "null", True: "true", False: "false"}[value]
-    if t is int or t is float:
-        return repr(value) if value == value and value not in (1e999, -1e999) else "null"
-    if t is list or t is tuple:
-        return "[" + ",".join([to_json(item) for item in value]) + "]"
-    return "{" + ",".join([_quote(key) + ":" + to_json(item) for key, item in value.items()]) + "}"
+    write_answer(answer)
 
 
 def run_script(request):
@@ -226,7 +152,7 @@ class Run:
 
     def say(self, what):
         if self.nonce is not None:
-            _write(1, (self.nonce + to_json(what) + "\n").encode())
+            write_progress(self.nonce, what)
 
     # --- loading
 
