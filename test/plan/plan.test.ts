@@ -1,0 +1,176 @@
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import {
+  compile,
+  debugWords,
+  describe as describePlan,
+  type Gpu,
+  openGpu,
+  persistent,
+  Plan,
+  planMemory,
+  reshape,
+  rows,
+  write,
+} from "../../src/plan/mod.ts";
+import { add, linear, rmsnorm, swiglu } from "../../kernels/mod.ts";
+import { createLlama } from "../../src/model/llama.ts";
+import { batchInputs, score } from "../../src/recipes/scorer.ts";
+
+let gpu: Gpu;
+beforeAll(async () => void (gpu = await openGpu()));
+afterAll(() => gpu.close());
+
+const config = {
+  C: 16,
+  F: 24,
+  L: 2,
+  H: 2,
+  G: 1,
+  D: 8,
+  V: 64,
+  normEps: 1e-5,
+  ropeTheta: 10000,
+  tied: true,
+  maxPositions: 16,
+  bosId: 1,
+  eosId: 2,
+};
+
+describe("recording", () => {
+  test("stops at shapes that disagree, naming the kernel, both tensors and both numbers", () => {
+    const plan = new Plan("p");
+    const h = plan.value("h", [32, 64]);
+    const w = plan.value("w_out", [10, 65]);
+    expect(() => linear(plan, h, w)).toThrow(
+      "Cannot record matmul.forward: K is 64 in h [32,64] but 65 in w_out [10,65]",
+    );
+  });
+
+  test("a view keeps its elements, and its offset must be bindable", () => {
+    const plan = new Plan("p");
+    const x = plan.value("x", [8, 16]);
+    expect(reshape(x, [4, 32]).shape).toEqual([4, 32]);
+    expect(() => reshape(x, [5, 5])).toThrow("Cannot reshape x [8,16] to [5,5]: 128 elements against 25");
+    expect(rows(x, 4, 2)).toMatchObject({ shape: [2, 16], offset: 256 });
+    expect(() => rows(x, 1, 2)).toThrow("offset 64 is no multiple of 256");
+    expect(() => rows(x, 4, 5)).toThrow("out of range");
+  });
+
+  test("only a scalar has a backward pass, and only what a weight reaches is recorded", () => {
+    const plan = new Plan("p");
+    const one = persistent(gpu, "one", [1]);
+    expect(() => plan.backward(plan.value("y", [3]), one)).toThrow("y [3] is no scalar");
+    const input = persistent(gpu, "x", [1]);
+    const loss = add(plan, input, input);
+    const before = plan.dispatches.length;
+    plan.backward(loss, one);
+    expect(plan.dispatches.length).toBe(before);
+  });
+
+  test("a description names every dispatch with its shapes, bytes and FLOPs", () => {
+    const plan = new Plan("mlp");
+    const x = persistent(gpu, "x", [3, 8]);
+    const [gain, gate, up, down] = [[8], [12, 8], [12, 8], [8, 12]].map((shape, i) =>
+      persistent(gpu, ["gain", "gate", "up", "down"][i], shape)
+    );
+    const n = rmsnorm(plan, x, gain, 1e-5);
+    plan.keep(add(plan, x, linear(plan, swiglu(plan, linear(plan, n, gate), linear(plan, n, up)), down)));
+    expect(describePlan(plan, planMemory(plan, true))).toMatchInlineSnapshot(`
+      "plan mlp: 6 dispatches, 2.03 kFLOP, values 432 B in 3 buffers (732 B unshared)
+         0 rmsnorm.forward              x[3,8] gain[8] *gain.out[3,8] *gain.inv[3]  236 B 96 FLOP
+         1 matmul_nt                    gain.out[3,8] gate[12,8] gate[12,8] *gate.out[3,12]  1.01 kB 576 FLOP
+         2 matmul_nt                    gain.out[3,8] up[12,8] up[12,8] *up.out[3,12]  1.01 kB 576 FLOP
+         3 swiglu.forward               gate.out[3,12] up.out[3,12] *swiglu[3,12]  432 B 180 FLOP
+         4 matmul_nt                    swiglu[3,12] down[8,12] down[8,12] *down.out[3,8]  1.01 kB 576 FLOP
+         5 add.forward                  x[3,8] down.out[3,8] *sum[3,8]  288 B 24 FLOP"
+    `);
+  });
+});
+
+describe("memory", () => {
+  test("two values share a buffer only if their lifetimes do not touch", () => {
+    const model = createLlama(gpu, config, true);
+    const plan = new Plan("llama");
+    const inputs = batchInputs(model, 2, 8);
+    const { logprob } = score(plan, model, inputs, true);
+    plan.keep(logprob);
+    const memory = planMemory(plan, true);
+    const spans = new Map<number, [number, number][]>();
+    for (const [storage, slot] of memory.slots) {
+      const uses = plan.dispatches.flatMap(({ tensors }, i) => tensors.some((t) => t.storage === storage) ? [i] : []);
+      const last = plan.kept.has(storage) ? Infinity : Math.max(...uses);
+      expect(memory.sizes[slot]).toBeGreaterThanOrEqual(storage.bytes);
+      for (const [from, to] of spans.get(slot) ?? []) {
+        expect(Math.min(...uses) > to || last < from, `${storage.name} overlaps in buffer ${slot}`).toBe(true);
+      }
+      spans.set(slot, [...(spans.get(slot) ?? []), [Math.min(...uses), last]]);
+    }
+    const shared = memory.sizes.reduce((sum, bytes) => sum + bytes, 0);
+    expect(shared).toBeLessThan(memory.unsharedBytes / 2);
+    expect(planMemory(plan, false).sizes.length).toBe(memory.slots.size);
+  });
+});
+
+describe("running", () => {
+  test("an uncaptured GPU error fails the run, and every run after it", async () => {
+    const broken = await openGpu();
+    const plan = new Plan("p");
+    const x = persistent(broken, "x", [4]);
+    plan.keep(add(plan, x, x));
+    const executable = await compile(broken, plan);
+    const encoder = broken.device.createCommandEncoder();
+    encoder.copyBufferToBuffer(x.storage.buffer!, 0, x.storage.buffer!, 0, 8); // refused: source is destination
+    broken.device.queue.submit([encoder.finish()]);
+    await broken.device.queue.onSubmittedWorkDone();
+    await expect(executable.run()).rejects.toThrow(/^GPU error: /);
+    await expect(executable.run()).rejects.toThrow(/^GPU error: /);
+    broken.close();
+  });
+
+  test("a kernel that does not compile is named", async () => {
+    const plan = new Plan("p");
+    const code = "struct Dims { N: u32 }\n@group(0) @binding(0) var<uniform> dims: Dims;\nfn main( {";
+    const out = plan.value("out", [1]);
+    const kernel = { name: "torn", code, entry: "main", bindings: ["write" as const], dims: [] };
+    const own = await openGpu();
+    plan.dispatch(kernel, [out], { dims: {}, workgroups: [1, 1, 1] });
+    await expect(compile(own, plan)).rejects.toThrow(/^Cannot compile kernel torn: |^GPU error: /);
+    own.close();
+  });
+
+  test("DEBUG=nan names the first dispatch that wrote a non-finite value", async () => {
+    const watching = await openGpu({ debug: debugWords("nan") });
+    const plan = new Plan("p");
+    const x = persistent(watching, "x", [2, 4]);
+    const w = persistent(watching, "w", [4, 4]);
+    write(watching, x, new Float32Array(8).fill(1e30));
+    write(watching, w, new Float32Array(16).fill(1e30));
+    plan.keep(add(plan, x, linear(plan, x, w)));
+    const executable = await compile(watching, plan);
+    await expect(executable.run()).rejects.toThrow(
+      "Non-finite value: dispatch 0 (matmul_nt) wrote Infinity to w.out[2,4] at element 0",
+    );
+    watching.close();
+  });
+
+  test("DEBUG takes words and leaves other programs' words alone", () => {
+    expect(debugWords("plan, nan,express:*")).toEqual(new Set(["plan", "nan"]));
+    expect(debugWords(undefined)).toEqual(new Set());
+  });
+
+  test("a profile gives every kernel a time and its FLOPs", async () => {
+    if (!gpu.device.features.has("timestamp-query")) {
+      // SwiftShader in Chromium has it too; an adapter without it must say so.
+      const executable = await compile(gpu, new Plan("empty"));
+      await expect(executable.profile()).rejects.toThrow("no timestamp-query");
+      return;
+    }
+    const plan = new Plan("p");
+    const x = persistent(gpu, "x", [64, 64]);
+    plan.keep(linear(plan, linear(plan, x, x), x));
+    const executable = await compile(gpu, plan);
+    const [row] = await executable.profile(3);
+    expect(row).toMatchObject({ kernel: "matmul_nt", count: 2, flops: 2 * 2 * 64 ** 3 });
+    expect(row.microseconds).toBeGreaterThan(0);
+  });
+});
