@@ -35,6 +35,8 @@ export interface TrainingState {
   step: number;
   /** Completion tokens trained on. */
   tokens: number;
+  /** Between two logging steps: the metrics summed since the last one, and over how many steps. */
+  open?: { steps: number; sums: number[][] };
 }
 
 /** Writes weights and both moments after `state.step`. */
@@ -64,9 +66,9 @@ export async function loadCheckpoint(
 ): Promise<TrainingState> {
   const pointer = `${dir}/latest.json`;
   if (!await host.exists(pointer)) return { step: 0, tokens: 0 };
-  const { step, tokens, folder } = JSON.parse(await host.readText(pointer));
+  const { folder, ...state } = JSON.parse(await host.readText(pointer)) as TrainingState & { folder: string };
   await loadWeights(host, model, `${dir}/${folder}/model.safetensors`);
   const path = `${dir}/${folder}/optimizer.safetensors`;
   optimizer.load(readSafetensors(await host.readBytes(path), path).tensors);
-  return { step, tokens };
+  return state;
 }

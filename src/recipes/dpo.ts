@@ -36,7 +36,7 @@ export interface DpoConfig {
   maxGradNorm: number;
   seed: number;
   logEvery: number;
-  /** In steps, a multiple of logEvery; 0 saves only at the end. */
+  /** In steps; 0 saves only at the end. */
   checkpointEvery: number;
   recompute: boolean;
 }
@@ -85,16 +85,17 @@ export async function* trainDpo(
   try {
     const resumed = await loadCheckpoint(host, checkpoints, model, trainer.optimizer);
     const first = resumed.step;
+    if (resumed.open) trainer.restoreSums(resumed.open.sums);
     const meter = progressMeter(resumed, steps);
     const pairAt = epochOrder(pairs, config.seed);
-    let tokens = resumed.tokens, logged = first;
+    let tokens = resumed.tokens, logged = first - (resumed.open?.steps ?? 0);
     for (let step = first + 1; step <= steps; step++) {
       const batch = Array.from({ length: batchSize }, (_, i) => pairAt((step - 1) * batchSize + i));
       tokens += await trainer.accumulate(batch);
       const rate = learningRate(config.learningRate, config.schedule, step, steps, config.warmup);
       await trainer.optimizer.update(step, rate);
       const stopping = signal?.aborted ?? false;
-      if (step % config.logEvery === 0 || step === 1 || step === steps || stopping) {
+      if (step % config.logEvery === 0 || step === 1 || step === steps) {
         const metrics = await trainer.metrics(step - logged);
         const epoch = step * batchSize / pairs.length;
         yield {
@@ -107,7 +108,8 @@ export async function* trainDpo(
         logged = step;
       }
       if (stopping || step === steps || (config.checkpointEvery > 0 && step % config.checkpointEvery === 0)) {
-        const path = await saveCheckpoint(host, checkpoints, model, trainer.optimizer, { step, tokens });
+        const open = step === logged ? undefined : { steps: step - logged, sums: await trainer.sums() };
+        const path = await saveCheckpoint(host, checkpoints, model, trainer.optimizer, { step, tokens, open });
         yield { type: "checkpoint", step, path };
       }
       if (stopping) {

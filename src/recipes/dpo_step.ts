@@ -22,6 +22,9 @@ export interface DpoStep {
   readonly optimizer: Optimizer;
   /** Means since the last call, over `steps` steps, under TRL's names. */
   metrics(steps: number): Promise<Record<string, number>>;
+  /** What `metrics` would divide, for a checkpoint between two logging steps; `restoreSums` goes on from it. */
+  sums(): Promise<number[][]>;
+  restoreSums(sums: readonly number[][]): void;
   destroy(): void;
 }
 
@@ -125,6 +128,12 @@ export async function createDpoStep(
         mean_token_accuracy: tokenMeans[2] / steps,
         grad_norm: norm[0],
       };
+    },
+    async sums() {
+      return (await reader.read()).slice(0, 3).map((sum) => Array.from(sum));
+    },
+    restoreSums(sums) {
+      [lossSum, pairSums, tokenSums].forEach((tensor, i) => write(gpu, tensor, Float32Array.from(sums[i])));
     },
     destroy() {
       for (const { inputs, given, metricWeight, executable } of plans.values()) {

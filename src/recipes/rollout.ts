@@ -117,8 +117,7 @@ function finish(completion: Completion, prompt: readonly number[], problem: Prob
 
 /** A last line cut short by a crash is dropped. */
 function parseSamples(text: string): Sample[] {
-  const lines = text.split("\n");
-  if (lines.pop() !== "") lines.pop(); // without its line break the last line may be half of one
+  const lines = text.split("\n").slice(0, -1); // what stands behind the last line break is nothing, or half a line
   return lines.map((line) => JSON.parse(line));
 }
 

@@ -13,6 +13,9 @@ export interface SftStep {
   readonly optimizer: Optimizer;
   /** Means since the last call, over `steps` steps: one readback. */
   metrics(steps: number): Promise<{ loss: number; entropy: number; mean_token_accuracy: number; grad_norm: number }>;
+  /** What `metrics` would divide, for a checkpoint between two logging steps; `restoreSums` goes on from it. */
+  sums(): Promise<number[][]>;
+  restoreSums(sums: readonly number[][]): void;
   destroy(): void;
 }
 
@@ -82,6 +85,12 @@ export async function createSftStep(
         mean_token_accuracy: means[2] / steps,
         grad_norm: norm[0],
       };
+    },
+    async sums() {
+      return (await reader.read()).slice(0, 2).map((sum) => Array.from(sum));
+    },
+    restoreSums(sums) {
+      [lossSum, metricSums].forEach((tensor, i) => write(gpu, tensor, Float32Array.from(sums[i])));
     },
     destroy() {
       for (const { inputs, lossWeight, metricWeight, executable } of plans.values()) {
