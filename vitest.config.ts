@@ -48,6 +48,8 @@ export default defineConfig({
       {
         plugins: [textImports()],
         server: { headers: isolation },
+        // Found late, these would make vite optimise again and reload the page in the middle of a test.
+        optimizeDeps: { include: ["pyodide/pyodide.mjs", "pyodide/pyodide.asm.mjs"] },
         test: {
           name: "browser",
           include: ["test/browser/**/*.test.ts", "test/kernels/**/*.test.ts", "test/plan/**/*.test.ts"],

@@ -10,7 +10,7 @@ export interface Progress {
 const LOG_EVERY_MS = 15_000;
 
 export function terminalProgress(): Progress {
-  const terminal = Deno.stderr.isTerminal();
+  const terminal = Deno.stdout.isTerminal() && Deno.stderr.isTerminal();
   const encoder = new TextEncoder();
   const print = (text: string) => Deno.stderr.writeSync(encoder.encode(text));
   let width = 0;

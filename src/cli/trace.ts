@@ -32,11 +32,12 @@ async function runTrace(file: string, { call, expect, json }: TraceOptions): Pro
   const program = await host.readText(file);
   const pool = createPool(() => host.spawnArena());
   try {
-    // Without an expected value the test is the call alone: it passes whenever the call returns.
-    const tests = [expect === undefined ? `${call}` : `assert ${call} == ${expect}`];
+    // Without an expected value there is nothing to judge: the call runs as a test against None, whose outcome is left out.
+    const tests = [`assert ${call} == ${expect ?? "None"}`];
     const result = await pool.run({ id: file, program, entryPoint, testKind: "assert-list", tests, trace: 0 });
-    console.log(json ? JSON.stringify(result) : traceText(file, program, result).trimEnd());
-    if (!result.passed) Deno.exitCode = 1;
+    const outcome = expect !== undefined;
+    console.log(json ? JSON.stringify(result) : traceText(file, program, result, { outcome }).trimEnd());
+    if (outcome ? !result.passed : result.verdict !== "pass" && result.verdict !== "wrong_answer") Deno.exitCode = 1;
   } finally {
     pool.close();
   }

@@ -129,7 +129,8 @@ export async function* runPipeline(
         continue;
       }
       const passed = item.value.filter(({ result, finished }) => result.passed && finished).length;
-      yield endStage(name, `${item.value.length} programs, ${passed} pass`);
+      const rate = rates[name] === undefined ? "" : `, ${rates[name].toFixed(0)} tokens/s`;
+      yield endStage(name, `${item.value.length} programs, ${passed} pass${rate}`);
       return item.value;
     }
   };
@@ -176,7 +177,8 @@ export async function* runPipeline(
       } else if (event.type === "stopped") throw new Stopped();
     }
     await saveModel(host, model, `${dir}/model`, modelDir);
-    yield endStage("train", `${config.steps} steps of ${config.batchSize} pairs`);
+    const rate = rates.train === undefined ? "" : `, ${rates.train.toFixed(0)} tokens/s`;
+    yield endStage("train", `${config.steps} steps of ${config.batchSize} pairs${rate}`);
   } else {
     notes.push("No two samples of one problem could be told apart, so there was nothing to train on.");
   }
