@@ -80,7 +80,7 @@ export async function* runPipeline(
   given: PipelineGiven,
   signal?: AbortSignal,
 ): AsyncGenerator<PipelineEvent> {
-  const { host, gpu, pool, dir, trainProblems, evalProblems, modelDir } = given;
+  const { host, gpu, pool, dir, modelDir } = given;
   const startedAt = new Date().toISOString();
   const started = performance.now();
   const stages: Stages = [];
@@ -97,10 +97,21 @@ export async function* runPipeline(
   const weights = await host.readBytes(`${modelDir}/model.safetensors`);
   const modelId = await sha256(weights);
   const model = await loadModel(host, gpu, modelDir, true);
-  const longest = Math.max(
-    ...[...trainProblems, ...evalProblems].map(({ prompt }) => promptTokens(tokenizer, prompt).length),
-  );
-  const longestPrompt = bucketOf(longest);
+  const notes = [...given.notes];
+  const room = model.config.maxPositions - config.maxNewTokens;
+  const fitting = (problems: readonly Problem[], use: string): Problem[] => {
+    const kept = problems.filter(({ prompt }) => promptTokens(tokenizer, prompt).length <= room);
+    const lost = problems.length - kept.length;
+    if (kept.length === 0) {
+      throw new Error(`Cannot ${use}: no prompt leaves room for ${config.maxNewTokens} new tokens`);
+    }
+    if (lost > 0) notes.push(`${lost} problems to ${use} have prompts of more than ${room} tokens and were left out.`);
+    return kept;
+  };
+  const trainProblems = fitting(given.trainProblems, "train on");
+  const evalProblems = fitting(given.evalProblems, "evaluate on");
+  const prompts = [...trainProblems, ...evalProblems].map(({ prompt }) => promptTokens(tokenizer, prompt).length);
+  const longestPrompt = bucketOf(Math.max(...prompts));
   const generator: Generator = await createGenerator(
     model,
     config.sampleBatch,
@@ -151,7 +162,6 @@ export async function* runPipeline(
   yield endStage("pair", `${rows.length} pairs under ${config.order}, ${counts.ties} ties`);
 
   let metrics: MetricRow[] = [];
-  const notes = [...given.notes];
   if (rows.length > 0) {
     yield { type: "stage", name: "train", detail: `${config.steps} steps of ${config.batchSize} pairs`, seconds: null };
     const sampleOf = new Map(samples.map((sample) => [`${sample.problemId}#${sample.index}`, sample]));
