@@ -1,0 +1,66 @@
+/** `bench kernels`: time, GFLOP/s and GB/s of every kernel of a training step, and the nearer ceiling. */
+import { byteLength, compile, type Dispatch, type Gpu, type Plan, type ProfileRow } from "../src/plan/mod.ts";
+import type { Ceiling } from "./ceiling.ts";
+import type { Row, Suite } from "./report.ts";
+import { gigaPerSecond } from "./units.ts";
+import { destroyModel, randomModel, recordMicroStep, recordUpdate, type Shape } from "./workload.ts";
+
+/**
+ * The least bytes a dispatch can move: every distinct tensor it binds, once. Of an embedding table only the gathered
+ * rows count, as many as the output has.
+ */
+export function leastBytes(dispatch: Dispatch): number {
+  const distinct = new Map<string, number>();
+  for (const tensor of dispatch.tensors) {
+    const { N, C } = dispatch.dims;
+    const bytes = dispatch.kernel.name.startsWith("embedding.")
+      ? Math.min(byteLength(tensor), N * C * 4)
+      : byteLength(tensor);
+    distinct.set(`${tensor.storage.id}+${tensor.offset}`, bytes);
+  }
+  return [...distinct.values()].reduce((sum, bytes) => sum + bytes, 0);
+}
+
+/** Profile rows with their rates. `of ceiling` is the larger of the two shares: what the kernel is bound by at best. */
+export function kernelRows(plan: Plan, profile: readonly ProfileRow[], ceiling: Ceiling): Row[] {
+  const bytes = new Map<string, number>();
+  for (const dispatch of plan.dispatches) {
+    bytes.set(dispatch.kernel.name, (bytes.get(dispatch.kernel.name) ?? 0) + leastBytes(dispatch));
+  }
+  const total = profile.reduce((sum, row) => sum + row.microseconds, 0);
+  return profile.map(({ kernel, count, microseconds, flops }) => {
+    const gflops = gigaPerSecond(flops, microseconds);
+    const gigabytes = gigaPerSecond(bytes.get(kernel)!, microseconds);
+    return {
+      name: kernel,
+      values: {
+        dispatches: count,
+        ms: microseconds / 1000,
+        "% of time": 100 * microseconds / total,
+        "GFLOP/s": gflops,
+        "GB/s": gigabytes,
+        "% of ceiling": 100 * Math.max(gflops / ceiling.gflops, gigabytes / ceiling.gigabytes),
+      },
+    };
+  });
+}
+
+/** A DPO micro-step holds every kernel of an SFT one; the optimizer's kernels follow as rows of their own. */
+export async function benchKernels(gpu: Gpu, shape: Shape, ceiling: Ceiling, rounds: number): Promise<Suite> {
+  const model = randomModel(gpu, shape.config);
+  const rows: Row[] = [];
+  for (const recorded of [recordMicroStep(model, "dpo", shape.B, shape.T), recordUpdate(model)]) {
+    const executable = await compile(gpu, recorded.plan);
+    await executable.run();
+    rows.push(...kernelRows(recorded.plan, await executable.profile(rounds), ceiling));
+    executable.destroy();
+    recorded.destroy();
+  }
+  destroyModel(model);
+  return {
+    name: `kernels ${shape.name}`,
+    workload:
+      "a DPO micro-step, then the update (a share of time each); GPU time stamps; bytes: each bound tensor once",
+    rows,
+  };
+}

@@ -1,0 +1,91 @@
+/** `deno task bench`: measures this adapter. Every figure is a share of a ceiling, or a ratio, of the same run. */
+import { Argument, Command } from "commander";
+import { openGpu } from "../src/plan/mod.ts";
+import { denoHost } from "../src/host/deno.ts";
+import { ensureAdapter } from "../src/cli/setup.ts";
+import { ceilingSuite, measureCeiling } from "./ceiling.ts";
+import { benchDecode } from "./decode.ts";
+import { benchKernels } from "./kernels.ts";
+import { formatSuite, loadNote, parseReport, type Report, type Suite } from "./report.ts";
+import { benchStep } from "./step.ts";
+import { benchTrace } from "./trace.ts";
+import { isSoftware, largeShape, microShape } from "./workload.ts";
+
+const SUITES = ["kernels", "step", "decode", "trace", "all"] as const;
+
+interface BenchOptions {
+  json?: string;
+  compare?: string;
+  quick: boolean;
+  large: boolean;
+}
+
+async function bench(what: typeof SUITES[number], options: BenchOptions): Promise<void> {
+  const host = denoHost();
+  const before = options.compare && parseReport(await host.readText(options.compare), options.compare) || undefined;
+  const wants = (name: string) => what === "all" || what === name;
+  const rounds = options.quick ? 3 : 9;
+  const load = Deno.loadavg()[0];
+  const cores = navigator.hardwareConcurrency;
+
+  await ensureAdapter();
+  const gpu = await openGpu();
+  const report: Report = {
+    adapter: gpu.adapterName,
+    command: ["deno task bench", ...Deno.args].join(" "),
+    date: new Date().toISOString().slice(0, 10),
+    runtime: `Deno ${Deno.version.deno}`,
+    cores,
+    loadBefore: load,
+    note: loadNote(load, cores),
+    suites: [],
+  };
+  console.log(`adapter: ${report.adapter}\n${report.note}`);
+  if (before) console.log(`in brackets: now / ${options.compare} (${before.adapter})`);
+  const add = (suite: Suite) => {
+    report.suites.push(suite);
+    console.log(`\n${formatSuite(suite, before)}`);
+  };
+
+  const shapes = [await microShape()];
+  if (options.large || !isSoftware(gpu.adapterName)) shapes.push(largeShape());
+  if (wants("kernels") || wants("step")) {
+    const ceiling = await measureCeiling(gpu, rounds);
+    add(ceilingSuite(ceiling));
+    for (const shape of shapes) {
+      if (wants("kernels")) add(await benchKernels(gpu, shape, ceiling, rounds));
+      if (wants("step")) add(await benchStep(gpu, shape, ceiling, rounds));
+    }
+  }
+  if (wants("decode")) {
+    for (const shape of shapes) add(await benchDecode(gpu, shape, options.quick ? 16 : 64, options.quick ? 1 : 3));
+  }
+  gpu.close();
+  if (wants("trace")) add(await benchTrace(options.quick ? 20 : 60, Math.max(1, Math.floor(cores / 2))));
+
+  if (options.json) {
+    await host.write(options.json, JSON.stringify(report, null, 2) + "\n");
+    console.log(`\nwrote ${options.json}`);
+  }
+}
+
+const program = new Command("deno task bench")
+  .description("Time kernels, training steps, decoding and the tracer on this machine")
+  .addArgument(new Argument("[what]").choices(SUITES).default("all"))
+  .option("--json <file>", "write the figures")
+  .option("--compare <file>", "show the ratio to an earlier --json file beside each figure")
+  .option("--quick", "fewer rounds and programs", false)
+  .option("--large", "the large shapes on a software adapter too (minutes)", false)
+  .addHelpText(
+    "after",
+    "\nExamples:\n  $ deno task bench step --quick\n  $ deno task bench all --json before.json\n" +
+      "  $ deno task bench kernels --compare before.json",
+  )
+  .action(bench);
+
+try {
+  await program.parseAsync(Deno.args, { from: "user" });
+} catch (error) {
+  console.error(`error: ${error instanceof Error ? error.message : error}`);
+  Deno.exit(1);
+}

@@ -1,0 +1,67 @@
+/** `bench step`: SFT and DPO micro-steps and the update by wall clock, what recomputation costs and what sharing saves. */
+import { compile, type Gpu, type Plan, planMemory } from "../src/plan/mod.ts";
+import type { Ceiling } from "./ceiling.ts";
+import { leastBytes } from "./kernels.ts";
+import type { Row, Suite } from "./report.ts";
+import { gigaPerSecond } from "./units.ts";
+import { destroyModel, randomModel, recordMicroStep, recordUpdate, type Shape, timeRuns } from "./workload.ts";
+
+export const flopsOf = (plan: Plan) => plan.dispatches.reduce((sum, dispatch) => sum + dispatch.flops, 0);
+
+/** Bytes of a plan's values with and without shared buffers. */
+export function valueBytes(plan: Plan): { shared: number; unshared: number } {
+  const { sizes, unsharedBytes } = planMemory(plan, true);
+  return { shared: sizes.reduce((sum, bytes) => sum + bytes, 0), unshared: unsharedBytes };
+}
+
+/** `flops` and `milliseconds` of one micro-step of `tokens` tokens. */
+export function stepValues(tokens: number, flops: number, milliseconds: number, ceiling: Ceiling): Row["values"] {
+  const gflops = gigaPerSecond(flops, milliseconds * 1000);
+  return {
+    ms: milliseconds,
+    "tokens/s": tokens / milliseconds * 1000,
+    "GFLOP/s": gflops,
+    "% of ceiling": 100 * gflops / ceiling.gflops,
+  };
+}
+
+export async function benchStep(gpu: Gpu, shape: Shape, ceiling: Ceiling, rounds: number): Promise<Suite> {
+  const { B, T } = shape;
+  const model = randomModel(gpu, shape.config);
+  const rows: Row[] = [];
+  for (const recipe of ["sft", "dpo"] as const) {
+    let plainMs = 0, plainFlops = 0;
+    for (const recompute of [false, true]) {
+      const recorded = recordMicroStep(model, recipe, B, T, recompute);
+      const executable = await compile(gpu, recorded.plan);
+      const ms = await timeRuns(executable, recorded.loss, rounds);
+      if (!recompute) (plainMs = ms, plainFlops = flopsOf(recorded.plan));
+      const { shared, unshared } = valueBytes(recorded.plan);
+      rows.push({
+        name: recompute ? `${recipe}, recompute` : recipe,
+        values: {
+          // The FLOPs of the plain step in both rows: work done twice is no speed.
+          ...stepValues(B * T, plainFlops, ms, ceiling),
+          "x plain": ms / plainMs,
+          "values MB": shared / 1e6,
+          "unshared MB": unshared / 1e6,
+        },
+      });
+      executable.destroy();
+      recorded.destroy();
+    }
+  }
+  const { plan, norm, destroy } = recordUpdate(model);
+  const executable = await compile(gpu, plan);
+  const ms = await timeRuns(executable, norm, rounds);
+  const bytes = plan.dispatches.reduce((sum, dispatch) => sum + leastBytes(dispatch), 0);
+  rows.push({ name: "update", values: { ms, "GB/s": gigaPerSecond(bytes, ms * 1000) } });
+  executable.destroy();
+  destroy();
+  destroyModel(model);
+  return {
+    name: `step ${shape.name}`,
+    workload: `forward and backward of ${B} sequences (DPO: ${B / 2} pairs) of ${T} tokens; wall clock with a readback`,
+    rows,
+  };
+}

@@ -1,0 +1,124 @@
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { compile, type Gpu, openGpu, persistent, Plan, write } from "../../src/plan/mod.ts";
+import { linear } from "../../kernels/mod.ts";
+import { measureCeiling, recordCopy, recordMultiplyAdd } from "../../bench/ceiling.ts";
+import { kernelRows, leastBytes } from "../../bench/kernels.ts";
+import { flopsOf, stepValues, valueBytes } from "../../bench/step.ts";
+import { destroyModel, isSoftware, randomModel, recordMicroStep } from "../../bench/workload.ts";
+
+let gpu: Gpu;
+beforeAll(async () => void (gpu = await openGpu()));
+afterAll(() => gpu.close());
+
+const config = {
+  C: 16,
+  F: 24,
+  L: 2,
+  H: 2,
+  G: 1,
+  D: 8,
+  V: 64,
+  normEps: 1e-5,
+  ropeTheta: 10_000,
+  tied: true,
+  maxPositions: 32,
+  bosId: 1,
+  eosId: 2,
+};
+
+describe("ceilings", () => {
+  test("the multiply-add kernel does all the rounds it is credited with", async () => {
+    const source = persistent(gpu, "source", [2, 4]);
+    write(gpu, source, Float32Array.of(1, 2, 3, 4, 10, 20, 30, 40));
+    const plan = new Plan("ceiling");
+    const out = recordMultiplyAdd(plan, source, 3, 5);
+    const executable = await compile(gpu, plan);
+    await executable.run();
+    const [values] = await executable.reader([out]).read();
+    // Each of 5 rounds adds 1 eight times to each of the two chains, four lanes: 5 * 8 * 2 * 4 multiply-adds.
+    expect([...values.subarray(8, 12)]).toEqual([11, 22, 33, 44].map((start) => start + 2 * 8 * 5));
+    expect(flopsOf(plan)).toBe(3 * 5 * 8 * 2 * 4 * 2);
+    executable.destroy();
+  });
+
+  test("the copy kernel copies, and both ceilings are positive", async () => {
+    const source = persistent(gpu, "source", [67, 4]);
+    const data = Float32Array.from({ length: 268 }, (_, i) => i + 0.5);
+    write(gpu, source, data);
+    const plan = new Plan("ceiling");
+    const out = recordCopy(plan, source);
+    const executable = await compile(gpu, plan);
+    await executable.run();
+    expect((await executable.reader([out]).read())[0]).toEqual(data);
+    executable.destroy();
+    const ceiling = await measureCeiling(gpu, 1);
+    expect(ceiling.gflops).toBeGreaterThan(0);
+    expect(ceiling.gigabytes).toBeGreaterThan(0);
+  });
+});
+
+describe("figures of kernels and steps", () => {
+  test("a product counts 2 M N K FLOPs and each bound tensor once, a stand-in for the bias not again", () => {
+    const plan = new Plan("product");
+    linear(plan, persistent(gpu, "x", [8, 4]), persistent(gpu, "w", [16, 4]));
+    expect(flopsOf(plan)).toBe(2 * 8 * 16 * 4);
+    expect(leastBytes(plan.dispatches[0])).toBe(4 * (8 * 4 + 16 * 4 + 8 * 16));
+    const profile = [{ kernel: "matmul_nt", count: 1, microseconds: 2, flops: 1024 }];
+    const [row] = kernelRows(plan, profile, { gflops: 1, gigabytes: 4 });
+    expect(row.values["ms"]).toBe(0.002);
+    expect(row.values["GFLOP/s"]).toBeCloseTo(0.512, 12);
+    expect(row.values["GB/s"]).toBeCloseTo(0.448, 12);
+    expect(row.values["% of time"]).toBe(100);
+    expect(row.values["% of ceiling"]).toBeCloseTo(51.2, 10); // 51.2 % of the FLOPs against 11.2 % of the bytes
+  });
+
+  test("a micro-step's products cost what the architecture says, and recomputation adds one forward pass of the blocks", () => {
+    const model = randomModel(gpu, config);
+    const { C, F, L, H, G, D, V } = config;
+    const [B, T] = [2, 16];
+    const blocks = L * (2 * H * D * C + 2 * G * D * C + 3 * F * C);
+    const products = (recompute: boolean) => {
+      const { plan, destroy } = recordMicroStep(model, "sft", B, T, recompute);
+      destroy();
+      const all = plan.dispatches.filter(({ kernel }) => kernel.name.startsWith("matmul"));
+      return { flops: all.reduce((sum, { flops }) => sum + flops, 0), bytes: valueBytes(plan) };
+    };
+    const plain = products(false), again = products(true);
+    // Forward once and backward twice; the head's logits are computed a second time in the backward pass.
+    expect(plain.flops).toBe(2 * B * T * (3 * blocks + 4 * V * C));
+    expect(again.flops - plain.flops).toBe(2 * B * T * blocks);
+    expect(plain.bytes.shared).toBeLessThan(plain.bytes.unshared);
+    destroyModel(model);
+  });
+
+  test("the workloads run to a finite loss near that of guessing", async () => {
+    const model = randomModel(gpu, config);
+    const losses: number[] = [];
+    for (const recipe of ["sft", "dpo"] as const) {
+      const recorded = recordMicroStep(model, recipe, 2, 16);
+      const executable = await compile(gpu, recorded.plan);
+      await executable.run();
+      losses.push((await executable.reader([recorded.loss]).read())[0][0]);
+      executable.destroy();
+      recorded.destroy();
+    }
+    destroyModel(model);
+    expect(losses[0]).toBeCloseTo(Math.log(config.V), 1);
+    // -log sigmoid(0.1 margin) with a margin near 0, and a tenth of the winners' SFT loss.
+    expect(losses[1]).toBeCloseTo(Math.log(2) + 0.1 * Math.log(config.V), 1);
+  });
+
+  test("a step of 1000 tokens and 1 GFLOP in 20 ms is 50,000 tokens/s and a quarter of a 200 GFLOP/s ceiling", () => {
+    expect(stepValues(1000, 1e9, 20, { gflops: 200, gigabytes: 1 })).toEqual({
+      ms: 20,
+      "tokens/s": 50_000,
+      "GFLOP/s": 50,
+      "% of ceiling": 25,
+    });
+  });
+
+  test("software adapters are told from GPUs by name", () => {
+    expect(["llvmpipe (LLVM 15.0.6, 256 bits), 65541", "SwiftShader Device"].map(isSoftware)).toEqual([true, true]);
+    expect(["NVIDIA H100, 4318", "Apple M3"].map(isSoftware)).toEqual([false, false]);
+  });
+});
