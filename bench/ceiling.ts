@@ -30,7 +30,7 @@ export function recordCopy(plan: Plan, source: Tensor): Tensor {
 
 export interface Ceiling {
   gflops: number;
-  /** Bytes read plus bytes written. */
+  /** Of main memory: kernels on tensors that fit a cache can exceed it. Bytes read plus bytes written. */
   gigabytes: number;
 }
 
@@ -47,9 +47,14 @@ export async function measureCeiling(gpu: Gpu, rounds: number): Promise<Ceiling>
     record(plan);
     const executable = await compile(gpu, plan);
     await executable.run();
-    const [row] = await executable.profile(times);
+    // The fastest round and not the median: other work on the machine can only lower a ceiling.
+    let [best] = await executable.profile(1);
+    for (let round = 1; round < times; round++) {
+      const [row] = await executable.profile(1);
+      if (row.microseconds < best.microseconds) best = row;
+    }
     executable.destroy();
-    return row;
+    return best;
   };
   const trial = await time((plan) => recordMultiplyAdd(plan, source, INVOCATIONS, 16), 1);
   const iterations = Math.min(1 << 16, Math.max(16, Math.round(16 * AIM_MICROSECONDS / trial.microseconds)));

@@ -6,7 +6,7 @@ import { ensureAdapter } from "../src/cli/setup.ts";
 import { ceilingSuite, measureCeiling } from "./ceiling.ts";
 import { benchDecode } from "./decode.ts";
 import { benchKernels } from "./kernels.ts";
-import { formatSuite, loadNote, parseReport, type Report, type Suite } from "./report.ts";
+import { formatReport, formatSuite, loadNote, parseReport, type Report, type Suite } from "./report.ts";
 import { benchStep } from "./step.ts";
 import { benchTrace } from "./trace.ts";
 import { isSoftware, largeShape, microShape } from "./workload.ts";
@@ -50,7 +50,7 @@ async function bench(what: typeof SUITES[number], options: BenchOptions): Promis
   const shapes = [await microShape()];
   if (options.large || !isSoftware(gpu.adapterName)) shapes.push(largeShape());
   if (wants("kernels") || wants("step")) {
-    const ceiling = await measureCeiling(gpu, rounds);
+    const ceiling = await measureCeiling(gpu, 9);
     add(ceilingSuite(ceiling));
     for (const shape of shapes) {
       if (wants("kernels")) add(await benchKernels(gpu, shape, ceiling, rounds));
@@ -61,10 +61,10 @@ async function bench(what: typeof SUITES[number], options: BenchOptions): Promis
     for (const shape of shapes) add(await benchDecode(gpu, shape, options.quick ? 16 : 64, options.quick ? 1 : 3));
   }
   gpu.close();
-  if (wants("trace")) add(await benchTrace(options.quick ? 20 : 60, Math.max(1, Math.floor(cores / 2))));
+  if (wants("trace")) add(await benchTrace(options.quick ? 20 : 60, Math.max(1, Math.floor(cores / 2)), 3));
 
   if (options.json) {
-    await host.write(options.json, JSON.stringify(report, null, 2) + "\n");
+    await host.write(options.json, formatReport(report));
     console.log(`\nwrote ${options.json}`);
   }
 }

@@ -20,7 +20,7 @@ export interface Report {
   date: string;
   runtime: string;
   cores: number;
-  /** Mean number of running processes in the minute before the run. */
+  /** Mean number of running processes in the minute before the run, which the run itself is no part of. */
   loadBefore: number;
   note: string;
   suites: Suite[];
@@ -31,6 +31,12 @@ export function loadNote(load: number, cores: number): string {
   return load > cores / 4
     ? `the machine was busy before the run began (load ${load.toFixed(1)} on ${cores} cores): figures are pessimistic`
     : `the machine was quiet before the run began (load ${load.toFixed(1)} on ${cores} cores)`;
+}
+
+/** The file of a report: figures with four digits, which is more than timing holds. */
+export function formatReport(report: Report): string {
+  const round = (_: string, value: unknown) => typeof value === "number" ? Number(value.toPrecision(4)) : value;
+  return JSON.stringify(report, round, 2) + "\n";
 }
 
 /** Reads a stored report. Errors name the file and what is wrong with it. */
@@ -56,8 +62,8 @@ export function formatSuite(suite: Suite, before?: Report): string {
     const cells = columns.map((column) => {
       const value = row.values[column];
       if (value === undefined) return "";
-      const ratio = old?.[column] === undefined ? "" : ` (x${(value / old[column]).toFixed(2)})`;
-      return show(value) + ratio;
+      const ratio = value / (old?.[column] ?? NaN); // a kernel that counts no FLOPs has no ratio: 0 / 0
+      return show(value) + (Number.isFinite(ratio) ? ` (x${ratio.toFixed(2)})` : "");
     });
     return [row.name, ...cells];
   });

@@ -4,7 +4,7 @@ import type { Ceiling } from "./ceiling.ts";
 import { leastBytes } from "./kernels.ts";
 import type { Row, Suite } from "./report.ts";
 import { gigaPerSecond } from "./units.ts";
-import { destroyModel, randomModel, recordMicroStep, recordUpdate, type Shape, timeRuns } from "./workload.ts";
+import { destroyModel, randomModel, recordMicroStep, recordUpdate, type Shape, timeInTurns } from "./workload.ts";
 
 export const flopsOf = (plan: Plan) => plan.dispatches.reduce((sum, dispatch) => sum + dispatch.flops, 0);
 
@@ -30,30 +30,31 @@ export async function benchStep(gpu: Gpu, shape: Shape, ceiling: Ceiling, rounds
   const model = randomModel(gpu, shape.config);
   const rows: Row[] = [];
   for (const recipe of ["sft", "dpo"] as const) {
-    let plainMs = 0, plainFlops = 0;
-    for (const recompute of [false, true]) {
-      const recorded = recordMicroStep(model, recipe, B, T, recompute);
-      const executable = await compile(gpu, recorded.plan);
-      const ms = await timeRuns(executable, recorded.loss, rounds);
-      if (!recompute) (plainMs = ms, plainFlops = flopsOf(recorded.plan));
-      const { shared, unshared } = valueBytes(recorded.plan);
+    const variants = await Promise.all([false, true].map(async (recompute) => {
+      const { plan, loss, destroy } = recordMicroStep(model, recipe, B, T, recompute);
+      return { plan, watch: loss, executable: await compile(gpu, plan), destroy };
+    }));
+    const times = await timeInTurns(variants, rounds);
+    // The FLOPs of the plain step in both rows: work done twice is no speed.
+    const flops = flopsOf(variants[0].plan);
+    variants.forEach(({ plan, executable, destroy }, i) => {
+      const { shared, unshared } = valueBytes(plan);
       rows.push({
-        name: recompute ? `${recipe}, recompute` : recipe,
+        name: i === 0 ? recipe : `${recipe}, recompute`,
         values: {
-          // The FLOPs of the plain step in both rows: work done twice is no speed.
-          ...stepValues(B * T, plainFlops, ms, ceiling),
-          "x plain": ms / plainMs,
+          ...stepValues(B * T, flops, times[i], ceiling),
+          "x plain": times[i] / times[0],
           "values MB": shared / 1e6,
           "unshared MB": unshared / 1e6,
         },
       });
       executable.destroy();
-      recorded.destroy();
-    }
+      destroy();
+    });
   }
   const { plan, norm, destroy } = recordUpdate(model);
   const executable = await compile(gpu, plan);
-  const ms = await timeRuns(executable, norm, rounds);
+  const [ms] = await timeInTurns([{ executable, watch: norm }], rounds);
   const bytes = plan.dispatches.reduce((sum, dispatch) => sum + leastBytes(dispatch), 0);
   rows.push({ name: "update", values: { ms, "GB/s": gigaPerSecond(bytes, ms * 1000) } });
   executable.destroy();

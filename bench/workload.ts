@@ -128,21 +128,30 @@ export function recordUpdate(model: Llama): { plan: Plan; norm: Tensor; destroy(
 }
 
 /**
- * Wall-clock milliseconds of one run: the median of `rounds` blocks, each ending with a readback of `watch`. Blocks replay the plan
- * until they last about 300 ms, because a readback alone takes 11 ms in Deno.
+ * Wall-clock milliseconds of one run of each: medians of `rounds` blocks, each ending with a readback of `watch`. They take
+ * turns, so a machine that slows down slows all of them. A block replays its plan until about 300 ms are over, because a
+ * readback alone takes 11 ms in Deno.
  */
-export async function timeRuns(executable: Executable, watch: Tensor, rounds: number): Promise<number> {
-  const reader = executable.reader([watch]);
-  const block = async (times: number) => {
-    const start = performance.now();
-    await executable.run(times);
-    await reader.read();
-    return (performance.now() - start) / times;
-  };
-  await block(1); // the first run of a pipeline may compile it
-  const times = Math.min(200, Math.max(1, Math.round(300 / await block(1))));
-  const samples: number[] = [];
-  for (let round = 0; round < rounds; round++) samples.push(await block(times));
-  reader.destroy();
-  return median(samples);
+export async function timeInTurns(
+  runs: readonly { executable: Executable; watch: Tensor }[],
+  rounds: number,
+): Promise<number[]> {
+  const timers = [];
+  for (const { executable, watch } of runs) {
+    const reader = executable.reader([watch]);
+    const block = async (times: number) => {
+      const start = performance.now();
+      await executable.run(times);
+      await reader.read();
+      return (performance.now() - start) / times;
+    };
+    await block(1); // the first run of a pipeline may compile it
+    const times = Math.min(200, Math.max(1, Math.round(300 / await block(1))));
+    timers.push({ block, times, samples: [] as number[], destroy: () => reader.destroy() });
+  }
+  for (let round = 0; round < rounds; round++) {
+    for (const { block, times, samples } of timers) samples.push(await block(times));
+  }
+  for (const timer of timers) timer.destroy();
+  return timers.map(({ samples }) => median(samples));
 }

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { gigaPerSecond, median, show, table } from "../../bench/units.ts";
-import { formatSuite, loadNote, parseReport, type Report } from "../../bench/report.ts";
+import { formatReport, formatSuite, loadNote, parseReport, type Report } from "../../bench/report.ts";
 
 describe("the bench's numbers", () => {
   test("two billion FLOPs in half a second are 4 GFLOP/s", () => {
@@ -42,10 +42,12 @@ describe("reports", () => {
     expect(text).toContain("5 (x0.50)");
     expect(text).toContain("200 (x2.00)");
     expect(formatSuite(report(5).suites[0], report(10, "dpo"))).not.toContain("(x");
+    expect(formatSuite(report(0).suites[0], report(0))).not.toContain("NaN");
   });
 
   test("a stored report reads back equal, and a broken one is named with its fault", () => {
-    expect(parseReport(JSON.stringify(report(5)), "a.json")).toEqual(report(5));
+    expect(parseReport(formatReport(report(5)), "a.json")).toEqual(report(5));
+    expect(formatReport(report(1.23456))).toContain('"ms": 1.235,');
     expect(() => parseReport("{", "a.json")).toThrow(/^Cannot compare with a\.json: not JSON/);
     expect(() => parseReport(`{"adapter":"x"}`, "a.json")).toThrow(
       'Cannot compare with a.json: field "suites" is missing',
