@@ -4,6 +4,7 @@ import type { Host } from "../../src/host/host.ts";
 import type { LlamaConfig } from "../../src/model/config.ts";
 import { createLlama, initialize, type Llama } from "../../src/model/llama.ts";
 import type { Sequence } from "../../src/recipes/batches.ts";
+import { sha256 } from "../../src/recipes/dpo.ts";
 import type { StepEvent, TrainingEvent } from "../../src/recipes/events.ts";
 import { random } from "../kernels/check_op.ts";
 
@@ -63,9 +64,10 @@ export async function metricsOf(
   return logged.map(({ step, metrics }) => ({ step, metrics }));
 }
 
-/** The checkpoint's files: weights and both moments, to the byte. */
-export async function checkpointBytes(host: Host, dir: string, step: number): Promise<Record<string, Uint8Array>> {
+/** The checkpoint's files, weights and both moments, as hashes: a difference prints as one line. */
+export async function checkpointHashes(host: Host, dir: string, step: number): Promise<string[]> {
   const files = ["model.safetensors", "optimizer.safetensors"];
-  const bytes = await Promise.all(files.map((file) => host.readBytes(`${dir}/step-${step}/${file}`)));
-  return Object.fromEntries(files.map((file, i) => [file, bytes[i]]));
+  return await Promise.all(
+    files.map(async (file) => `${file} ${await sha256(await host.readBytes(`${dir}/step-${step}/${file}`))}`),
+  );
 }
