@@ -1,4 +1,4 @@
-// Compiles every file of wgsl/ as its kernel would be assembled. Two test files call this: one runs in Deno (naga), one in
+// Compiles every shader of wgsl/ and bench/ as its kernel would be assembled. Two test files call this: one runs in Deno (naga), one in
 // Chromium (Tint). Each refuses what the other lets pass, so a shader has to satisfy both.
 import { expect, test } from "vitest";
 import { assemble } from "../../kernels/kernel.ts";
@@ -9,7 +9,10 @@ declare global {
     glob(pattern: string, options: { import: "default"; eager: true }): Record<string, string>;
   }
 }
-const files = import.meta.glob("../../wgsl/**/*.wgsl", { import: "default", eager: true });
+const files = {
+  ...import.meta.glob("../../wgsl/**/*.wgsl", { import: "default", eager: true }),
+  ...import.meta.glob("../../bench/**/*.wgsl", { import: "default", eager: true }),
+};
 
 export interface Complaint {
   file: string;
@@ -33,7 +36,7 @@ export async function complaints(device: GPUDevice, file: string, code: string):
  * proves that the check looks, and that it is the expected engine which does.
  */
 export function testShaders(engine: string, engineOnly: string): void {
-  test(`${engine} compiles every file of wgsl/`, async () => {
+  test(`${engine} compiles every file of wgsl/ and bench/`, async () => {
     const device = await openDevice();
     const paths = Object.keys(files);
     expect(paths.length).toBeGreaterThan(0);
