@@ -9,8 +9,7 @@ import { addTrain } from "./train.ts";
 const program = new Command("etalon")
   .description("Execution-trace alignment of code models on WebGPU")
   .configureHelp({ sortSubcommands: false })
-  .showSuggestionAfterError()
-  .showHelpAfterError("(add --help for all options and examples)");
+  .configureOutput({ outputError: (text, write) => write(oneLine(text) + "\n") });
 addTrain(program);
 addSft(program);
 addMicro(program);
@@ -20,6 +19,11 @@ addPlan(program);
 try {
   await program.parseAsync(Deno.args, { from: "user" });
 } catch (error) {
-  console.error(`error: ${error instanceof Error ? error.message : error}`);
+  console.error(oneLine(`error: ${error instanceof Error ? error.message : error}`));
   Deno.exit(1);
+}
+
+/** JSON.parse quotes the text around a mistake, line breaks included; commander puts its suggestion on a second line. */
+function oneLine(text: string): string {
+  return text.trim().replace(/\s*\n\s*/g, " ");
 }

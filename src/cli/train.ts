@@ -160,7 +160,8 @@ async function chooseFolder(options: TrainOptions, config: PipelineConfig): Prom
   for (let n = 1;; n++) {
     const dir = n === 1 ? base : `${base}-${n}`;
     const path = `${dir}/config.json`;
-    if (!await host.exists(path)) {
+    // Without a first sample nothing depends on the settings yet: a mistyped path may be mended in place.
+    if (!await host.exists(path) || !await host.exists(`${dir}/candidates`)) {
       await host.write(path, JSON.stringify(wanted, null, 2) + "\n");
       return { dir, fresh: true };
     }

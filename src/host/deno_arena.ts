@@ -98,6 +98,8 @@ async function startArena(files: Assets, image: Uint8Array): Promise<{ arena: Ar
     stdin: "piped",
     stdout: "piped",
     stderr: "piped",
+    // A group of its own: Ctrl-C on a terminal would else end the interpreter too, and the program in it as a crash.
+    detached: true,
   }).spawn();
   const arena = new ProcessArena(child);
   return { arena, made: await arena.boot([files.wasm, files.stdlib, image]) };
@@ -113,6 +115,10 @@ function cacheFolder(): Record<string, string> {
   return set;
 }
 
+/** In their own groups the interpreters would outlive a program that ends while they are busy. */
+const running = new Set<ProcessArena>();
+addEventListener("unload", () => running.forEach((arena) => arena.kill()));
+
 class ProcessArena implements Arena {
   alive = true;
   #waiting: { resolve(reply: FromArena): void; reject(error: Error): void } | null = null;
@@ -122,6 +128,7 @@ class ProcessArena implements Arena {
 
   constructor(readonly child: Deno.ChildProcess) {
     this.#writer = child.stdin.getWriter();
+    running.add(this);
     void this.#listen();
     void this.#hearErrors();
   }
@@ -212,6 +219,7 @@ class ProcessArena implements Arena {
     }
     const status = await this.child.status;
     this.alive = false;
+    running.delete(this);
     const words = this.#lastWords.trim().split("\n").slice(-3).join(" ");
     this.#fail("ended", `the Python process ended with code ${status.code}${words && `: ${words}`}`);
   }

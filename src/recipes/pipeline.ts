@@ -97,6 +97,10 @@ export async function* runPipeline(
   const weights = await host.readBytes(`${modelDir}/model.safetensors`);
   const modelId = await sha256(weights);
   const model = await loadModel(host, gpu, modelDir, true);
+  const { V } = model.config;
+  if (tokenizer.vocabSize > V) {
+    throw new Error(`Cannot use ${modelDir}: its tokenizer has ${tokenizer.vocabSize} tokens, its config.json ${V}`);
+  }
   const notes = [...given.notes];
   const room = model.config.maxPositions - config.maxNewTokens;
   const fitting = (problems: readonly Problem[], use: string): Problem[] => {
@@ -111,7 +115,7 @@ export async function* runPipeline(
   const trainProblems = fitting(given.trainProblems, "train on");
   const evalProblems = fitting(given.evalProblems, "evaluate on");
   const prompts = [...trainProblems, ...evalProblems].map(({ prompt }) => promptTokens(tokenizer, prompt).length);
-  const longestPrompt = bucketOf(Math.max(...prompts));
+  const longestPrompt = Math.min(model.config.maxPositions, bucketOf(Math.max(...prompts)));
   const generator: Generator = await createGenerator(
     model,
     config.sampleBatch,
