@@ -17,6 +17,19 @@ export function parseCount(text: string): number {
   return value;
 }
 
+/** Fields that take fractions; all other numbers count something. */
+const FRACTIONS = new Set([
+  "learningRate",
+  "weightDecay",
+  "maxGradNorm",
+  "beta",
+  "alpha",
+  "labelSmoothing",
+  "temperature",
+  "topP",
+]);
+const CHOICES: Record<string, string[]> = { schedule: ["constant", "linear", "cosine"] };
+
 /** Adds one flag per field, typed and defaulted by its value; `help` says what each is for. */
 export function addOptions<T extends object>(
   command: Command,
@@ -29,7 +42,8 @@ export function addOptions<T extends object>(
     if (typeof value === "boolean") command.option(`--${kebab(name)}`, text, value);
     else {
       const option = new Option(`--${kebab(name)} <${typeof value === "number" ? "n" : "text"}>`, text).default(value);
-      if (typeof value === "number") option.argParser(Number.isInteger(value) && value >= 1 ? parseCount : parseNumber);
+      if (typeof value === "number") option.argParser(FRACTIONS.has(name) ? parseNumber : parseCount);
+      if (name in CHOICES) option.choices(CHOICES[name]);
       command.addOption(option);
     }
   }

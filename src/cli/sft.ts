@@ -94,6 +94,7 @@ async function runSft(options: Record<string, string> & { scratch: boolean }): P
   const metricsPath = `${options.out}/metrics.jsonl`;
   const given = { host, model, sequences, padId: tokenizer.padId, checkpoints: `${options.out}/checkpoints` };
   const started = performance.now();
+  let known = await host.exists(metricsPath) ? await host.readText(metricsPath) : "";
   for await (const event of trainSft(config, given, interruptSignal())) {
     if (event.type === "step") {
       const { loss, mean_token_accuracy, grad_norm } = event.metrics;
@@ -103,6 +104,12 @@ async function runSft(options: Record<string, string> & { scratch: boolean }): P
             duration(event.secondsLeft)
           } left`,
       );
+      if (known) {
+        // Steps after the last checkpoint are done again when a run resumes: their rows give way.
+        const earlier = known.split("\n").filter((line) => line && JSON.parse(line).step < event.step);
+        await host.write(metricsPath, earlier.map((line) => line + "\n").join(""));
+        known = "";
+      }
       await host.append(metricsPath, JSON.stringify({ step: event.step, ...event.metrics }) + "\n");
     } else if (event.type === "stopped") {
       progress.log(`stopped after step ${event.step}; the same command goes on from there`);

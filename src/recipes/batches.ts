@@ -10,10 +10,10 @@ export interface Sequence {
 /** Padded lengths: a plan is recorded once per bucket, so there are few. */
 const BUCKETS = [16, 32, 48, 64, 80, 96, 112, 128, 160, 192, 256, 320, 384, 512, 768, 1024, 1536, 2048, 3072, 4096];
 
-export function bucketOf(length: number): number {
-  const bucket = BUCKETS.find((size) => size >= length);
-  if (!bucket) throw new Error(`Cannot batch a sequence of ${length} tokens: the longest bucket is ${BUCKETS.at(-1)}`);
-  return bucket;
+/** The padded length for `length` positions, at most `longest` (the positions a model has). */
+export function bucketOf(length: number, longest = BUCKETS[BUCKETS.length - 1]): number {
+  if (length > longest) throw new Error(`Cannot batch a sequence of ${length} tokens: there is room for ${longest}`);
+  return Math.min(longest, BUCKETS.find((size) => size >= length) ?? longest);
 }
 
 export interface BatchArrays {

@@ -93,7 +93,7 @@ export async function createDpoStep(
       const allTokens = ordered.reduce((sum, pair) => sum + completion(pair.rejected), winnerTokens);
       for (let start = 0; start < ordered.length; start += P) {
         const batch = ordered.slice(start, start + P);
-        const T = bucketOf(longest(batch[batch.length - 1]));
+        const T = bucketOf(longest(batch[batch.length - 1]), model.config.maxPositions);
         const { inputs, given, metricWeight, executable } = await planFor(T);
         // Rows [0, P) are winners, [P, 2P) losers; a short batch leaves empty rows with weight 0 in both halves.
         const empty: Sequence = { tokens: [padId], promptLength: 1 };

@@ -115,7 +115,7 @@ export async function* runPipeline(
   const trainProblems = fitting(given.trainProblems, "train on");
   const evalProblems = fitting(given.evalProblems, "evaluate on");
   const prompts = [...trainProblems, ...evalProblems].map(({ prompt }) => promptTokens(tokenizer, prompt).length);
-  const longestPrompt = Math.min(model.config.maxPositions, bucketOf(Math.max(...prompts)));
+  const longestPrompt = bucketOf(Math.max(...prompts), model.config.maxPositions);
   const generator: Generator = await createGenerator(
     model,
     config.sampleBatch,

@@ -59,7 +59,7 @@ export async function sequenceLogprobs(
   const sums = new Float32Array(sequences.length);
   const byBucket = new Map<number, number[]>();
   sequences.forEach((sequence, i) => {
-    const T = bucketOf(positionsOf(sequence));
+    const T = bucketOf(positionsOf(sequence), model.config.maxPositions);
     byBucket.set(T, [...(byBucket.get(T) ?? []), i]);
   });
   for (const [T, members] of byBucket) {

@@ -65,7 +65,7 @@ export async function createSftStep(
       const total = ordered.reduce((sum, { tokens, promptLength }) => sum + tokens.length - promptLength, 0);
       for (let start = 0; start < ordered.length; start += B) {
         const batch = ordered.slice(start, start + B);
-        const T = bucketOf(positionsOf(batch[batch.length - 1]));
+        const T = bucketOf(positionsOf(batch[batch.length - 1]), model.config.maxPositions);
         const { inputs, lossWeight, metricWeight, executable } = await planFor(T);
         const arrays = batchArrays(batch, B, T, padId);
         writeBatch(model, inputs, arrays);

@@ -6,11 +6,13 @@ import { denoHost } from "../../src/host/deno.ts";
 
 describe("batches", () => {
   test("a bucket is the smallest padded length that holds the sequence", () => {
-    expect([1, 16, 17, 128, 129, 4096].map(bucketOf)).toEqual([16, 16, 32, 128, 160, 4096]);
+    expect([1, 16, 17, 128, 129, 4096].map((length) => bucketOf(length))).toEqual([16, 16, 32, 128, 160, 4096]);
   });
 
   test("a sequence beyond the longest bucket is an error that names both numbers", () => {
-    expect(() => bucketOf(4097)).toThrow("Cannot batch a sequence of 4097 tokens: the longest bucket is 4096");
+    expect(() => bucketOf(4097)).toThrow("Cannot batch a sequence of 4097 tokens: there is room for 4096");
+    expect(bucketOf(100, 100)).toBe(100); // a model with an odd number of positions
+    expect(() => bucketOf(101, 100)).toThrow("Cannot batch a sequence of 101 tokens: there is room for 100");
   });
 
   test("a sequence of n tokens fills n - 1 positions, and only completion targets count", () => {
