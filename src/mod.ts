@@ -10,7 +10,7 @@ export { loadTokenizer, type Tokenizer } from "./data/tokenizer.ts";
 export { parseJsonl } from "./files/jsonl.ts";
 export { PIPELINE, type PipelineConfig, type PipelineEvent, runPipeline } from "./recipes/pipeline.ts";
 export { Stopped } from "./recipes/rollout.ts";
-export { DPO, type DpoConfig, trainDpo } from "./recipes/dpo.ts";
+export { DPO, type DpoConfig, sha256, trainDpo } from "./recipes/dpo.ts";
 export { describeRecipe } from "./recipes/describe.ts";
 export { loadProblems } from "./data/datasets.ts";
 export type { Problem } from "./data/problem.ts";

@@ -2,7 +2,7 @@
 import { type Command, Option } from "commander";
 import { createPool, microCorpus, microProblems } from "../mod.ts";
 import { denoHost } from "../host/deno.ts";
-import { parseCount, parseNumber } from "./options.ts";
+import { parseCount, parseNumber, parsePositive } from "./options.ts";
 
 interface MicroOptions {
   out: string;
@@ -19,7 +19,7 @@ export function addMicro(program: Command): void {
     .description("Generate micro-Python: right and wrong solutions to train on, or problems with tests")
     .requiredOption("--out <file>", "JSON lines to write")
     .addOption(new Option("--seed <n>", "same seed, same bytes").default(1).argParser(parseCount))
-    .addOption(new Option("--count <n>", "rows").default(1000).argParser(parseCount))
+    .addOption(new Option("--count <n>", "rows").default(1000).argParser(parsePositive))
     .addOption(
       new Option("--problems <split>", "problems of a split instead of a corpus").choices(["train", "heldout", "all"]),
     )
@@ -27,7 +27,7 @@ export function addMicro(program: Command): void {
       new Option("--bug-rate <share>", "of the corpus: programs that fail a test").default(0.45).argParser(parseNumber),
     )
     .addOption(new Option("--syntax-rate <share>", "programs that do not compile").default(0.08).argParser(parseNumber))
-    .addOption(new Option("--workers <n>", "Python interpreters at once").default(2).argParser(parseCount))
+    .addOption(new Option("--workers <n>", "Python interpreters at once").default(2).argParser(parsePositive))
     .addHelpText(
       "after",
       `
@@ -40,7 +40,7 @@ Examples:
 
 async function runMicro({ out, seed, count, problems, bugRate, syntaxRate, workers }: MicroOptions): Promise<void> {
   const host = denoHost();
-  const pool = createPool(() => host.spawnArena(), { size: Math.max(1, workers) });
+  const pool = createPool(() => host.spawnArena(), { size: workers });
   try {
     const rows = problems
       ? await microProblems(pool, { seed, count, split: problems })

@@ -17,6 +17,12 @@ export function parseCount(text: string): number {
   return value;
 }
 
+export function parsePositive(text: string): number {
+  const value = parseCount(text);
+  if (value < 1) throw new InvalidArgumentError("not a whole number from 1.");
+  return value;
+}
+
 /** Fields that take fractions; all other numbers count something. */
 const FRACTIONS = new Set([
   "learningRate",
@@ -28,6 +34,8 @@ const FRACTIONS = new Set([
   "temperature",
   "topP",
 ]);
+/** Counts that may be 0. */
+const FROM_ZERO = new Set(["seed", "warmup", "topK", "checkpointEvery"]);
 const CHOICES: Record<string, string[]> = { schedule: ["constant", "linear", "cosine"] };
 
 /** Adds one flag per field, typed and defaulted by its value; `help` says what each is for. */
@@ -42,7 +50,9 @@ export function addOptions<T extends object>(
     if (typeof value === "boolean") command.option(`--${kebab(name)}`, text, value);
     else {
       const option = new Option(`--${kebab(name)} <${typeof value === "number" ? "n" : "text"}>`, text).default(value);
-      if (typeof value === "number") option.argParser(FRACTIONS.has(name) ? parseNumber : parseCount);
+      if (typeof value === "number") {
+        option.argParser(FRACTIONS.has(name) ? parseNumber : FROM_ZERO.has(name) ? parseCount : parsePositive);
+      }
       if (name in CHOICES) option.choices(CHOICES[name]);
       command.addOption(option);
     }

@@ -12,12 +12,14 @@ import {
   parseJsonl,
   saveModel,
   SFT,
+  sha256,
   tokenizeRows,
   trainSft,
 } from "../mod.ts";
 import { denoHost } from "../host/deno.ts";
 import { addOptions, readOptions } from "./options.ts";
 import { duration, terminalProgress } from "./progress.ts";
+import { parseJson } from "./run_folder.ts";
 import { interruptSignal } from "./interrupt.ts";
 import { ensureAdapter } from "./setup.ts";
 
@@ -89,8 +91,14 @@ async function runSft(options: Record<string, string> & { scratch: boolean }): P
       (tooLong > 0 ? `, ${tooLong} longer than ${shape.maxPositions} tokens left out` : ""),
   );
 
-  const record = { command: ["etalon", ...Deno.args].join(" "), adapter: gpu.adapterName, config };
-  await host.write(`${options.out}/sft.json`, JSON.stringify(record, null, 2) + "\n");
+  await claimFolder(options.out, {
+    command: ["deno task etalon", ...Deno.args].join(" "),
+    adapter: gpu.adapterName,
+    data: { path: options.data, sha256: await sha256(bytes) },
+    model: options.model,
+    scratch: options.scratch,
+    config,
+  });
   const metricsPath = `${options.out}/metrics.jsonl`;
   const given = { host, model, sequences, padId: tokenizer.padId, checkpoints: `${options.out}/checkpoints` };
   const started = performance.now();
@@ -119,4 +127,18 @@ async function runSft(options: Record<string, string> & { scratch: boolean }): P
   await saveModel(host, model, options.out, options.model);
   progress.log(`trained in ${duration((performance.now() - started) / 1000)}, written to ${options.out}`);
   gpu.close();
+}
+
+/** Writes what this run is to sft.json; a folder in which another run has begun is left alone. */
+async function claimFolder(dir: string, record: Record<string, unknown>): Promise<void> {
+  const host = denoHost();
+  const path = `${dir}/sft.json`;
+  if (await host.exists(`${dir}/checkpoints/latest.json`)) {
+    const known = await host.exists(path) ? parseJson(await host.readText(path), path) : {};
+    for (const name of ["data", "model", "scratch", "config"]) {
+      const [was, is] = [known[name], record[name]].map((value) => JSON.stringify(value));
+      if (was !== is) throw new Error(`Cannot go on with ${dir}: ${name} was ${was} there and is ${is} now`);
+    }
+  }
+  await host.write(path, JSON.stringify(record, null, 2) + "\n");
 }

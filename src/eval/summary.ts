@@ -77,6 +77,31 @@ export function summarize(samples: readonly Scored[], { ks, seed, families }: Su
   };
 }
 
+/**
+ * What can be measured of several evaluations of the same problems where the machinery spoiled some samples: a problem
+ * with none left anywhere is dropped, and k goes up to the fewest samples that any other problem has left.
+ */
+export function measurable(
+  evaluations: readonly (readonly Scored[])[],
+  ks: readonly number[],
+): { ks: number[]; dropped: string[]; spoiled: number } {
+  const left = new Map<string, number[]>();
+  let spoiled = 0;
+  evaluations.forEach((samples, i) => {
+    for (const sample of samples) {
+      const counts = left.get(sample.problemId) ?? evaluations.map(() => 0);
+      if (outcomeOf(sample) === "infra") spoiled++;
+      else counts[i]++;
+      left.set(sample.problemId, counts);
+    }
+  });
+  const fewest = [...left].map(([id, counts]) => [id, Math.min(...counts)] as const);
+  const dropped = fewest.filter(([, count]) => count === 0).map(([id]) => id);
+  const kept = fewest.map(([, count]) => count).filter((count) => count > 0);
+  const most = kept.length > 0 ? Math.min(...kept) : 0;
+  return { ks: ks.filter((k) => k <= most), dropped, spoiled };
+}
+
 export interface Comparison {
   /** By k as text: mean change of pass@k, 95 % paired bootstrap interval over problems. */
   passAt: Record<string, Interval>;

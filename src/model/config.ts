@@ -30,7 +30,10 @@ export function parseConfig(text: string, name: string): LlamaConfig {
     throw fail(`not JSON (${(error as Error).message})`);
   }
   if (json.model_type !== "llama") throw fail(`model_type is ${JSON.stringify(json.model_type)}, not "llama"`);
-  if (json.rope_scaling) throw fail(`rope_scaling ${JSON.stringify(json.rope_scaling)} is not supported`);
+  // Newer files keep theta and scaling together in rope_parameters.
+  const rope = (json.rope_parameters ?? {}) as { rope_theta?: number; rope_type?: string };
+  const scaling = json.rope_scaling ?? (rope.rope_type && rope.rope_type !== "default" ? rope : null);
+  if (scaling) throw fail(`RoPE scaling ${JSON.stringify(scaling)} is not supported`);
   if (json.attention_bias || json.mlp_bias) throw fail("attention_bias and mlp_bias are not supported");
   if (json.hidden_act !== undefined && json.hidden_act !== "silu") {
     throw fail(`hidden_act is ${json.hidden_act}, not silu`);
@@ -55,7 +58,7 @@ export function parseConfig(text: string, name: string): LlamaConfig {
     D: int("head_dim", C / H),
     V: int("vocab_size"),
     normEps: Number(json.rms_norm_eps ?? 1e-6),
-    ropeTheta: Number(json.rope_theta ?? 10000),
+    ropeTheta: Number(rope.rope_theta ?? json.rope_theta ?? 10000),
     tied: Boolean(json.tie_word_embeddings),
     maxPositions: int("max_position_embeddings", 2048),
     bosId: Number.isInteger(json.bos_token_id) ? json.bos_token_id as number : null,

@@ -16,7 +16,7 @@ import { learningRate, type Schedule } from "../optim/schedule.ts";
 import type { Sequence } from "./batches.ts";
 import { loadCheckpoint, saveCheckpoint } from "./checkpoint.ts";
 import { createDpoStep, type PreferencePair } from "./dpo_step.ts";
-import { progressMeter, type TrainingEvent } from "./events.ts";
+import { progressMeter, requireFinite, type TrainingEvent } from "./events.ts";
 import { sequenceLogprobs } from "./scorer.ts";
 import { epochOrder } from "./sft.ts";
 
@@ -97,6 +97,7 @@ export async function* trainDpo(
       const stopping = signal?.aborted ?? false;
       if (step % config.logEvery === 0 || step === 1 || step === steps) {
         const metrics = await trainer.metrics(step - logged);
+        requireFinite(metrics.loss, step);
         const epoch = step * batchSize / pairs.length;
         yield {
           type: "step",

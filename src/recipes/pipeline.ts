@@ -10,7 +10,7 @@ import { loadTokenizer } from "../data/tokenizer.ts";
 import { transition } from "../eval/outcomes.ts";
 import type { MetricRow, RunReport } from "../eval/report.ts";
 import { reportHtml } from "../eval/report.ts";
-import { compareEvaluations, type Evaluation, summarize } from "../eval/summary.ts";
+import { compareEvaluations, type Evaluation, measurable, summarize } from "../eval/summary.ts";
 import type { OrderName } from "../trace/heuristics.ts";
 import type { Pool } from "../trace/pool.ts";
 import { createGenerator, type Generator } from "../model/generate.ts";
@@ -72,6 +72,9 @@ export type PipelineEvent =
   | ({ type: "progress"; stage: string } & RolloutProgress)
   | TrainingEvent
   | { type: "report"; report: RunReport; path: string };
+
+/** The k of pass@k, as far as there are samples. */
+const KS = [1, 2, 4, 8, 16, 32, 64, 100];
 
 type Stages = RunReport["timing"]["stages"];
 
@@ -153,9 +156,6 @@ export async function* runPipeline(
   const families = new Map(
     evalProblems.flatMap(({ id, family }) => family === undefined ? [] : [[id, family] as const]),
   );
-  const ks = [1, 2, 4, 8, 16, 32, 64, 100].filter((k) => k <= config.samples);
-  const evaluate = (samples: Sample[]): Evaluation => summarize(samples, { ks, seed: config.seed, families });
-
   // The same streams before and after: a problem meets the same draws, and the difference is the training.
   const before = yield* sampled("evaluate before", "before", evalProblems, 0, false);
   const raw = yield* sampled("sample and trace", "train", trainProblems, 1 << 24, true);
@@ -199,7 +199,13 @@ export async function* runPipeline(
 
   const after = yield* sampled("evaluate after", "after", evalProblems, 0, false);
   generator.destroy();
-  const [first, second] = [evaluate(before), evaluate(after)];
+  const { ks, dropped, spoiled } = measurable([before, after], KS);
+  if (ks.length === 0) throw new Error("Cannot evaluate: the Python interpreters failed on every sample");
+  if (spoiled > 0) notes.push(`${spoiled} evaluated samples were spoiled by the machinery and do not count.`);
+  if (dropped.length > 0) notes.push(`Not measured, since every sample was spoiled: ${dropped.join(", ")}.`);
+  const [first, second] = [before, after].map((samples): Evaluation =>
+    summarize(samples.filter(({ problemId }) => !dropped.includes(problemId)), { ks, seed: config.seed, families })
+  );
   const { microBatch: _a, sampleBatch: _b, ...options } = config;
   const report: RunReport = {
     version: 1,

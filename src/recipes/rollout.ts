@@ -28,6 +28,8 @@ export interface RolloutOptions extends SamplingOptions {
 export interface RolloutProgress {
   done: number;
   total: number;
+  /** Of `done`, those that an earlier run left. */
+  resumed: number;
   /** Completion tokens so far in this run (resumed samples not counted). */
   tokens: number;
   seconds: number;
@@ -67,7 +69,14 @@ export async function* rollout(
 
   const started = performance.now();
   let tokens = 0;
-  const progress = () => ({ done: samples.length, total, tokens, seconds: (performance.now() - started) / 1000 });
+  const resumed = samples.length;
+  const progress = () => ({
+    done: samples.length,
+    total,
+    resumed,
+    tokens,
+    seconds: (performance.now() - started) / 1000,
+  });
   const keep = async (batch: Sample[]) => {
     samples.push(...batch);
     await host.append(partial, batch.map((sample) => JSON.stringify(sample) + "\n").join(""));

@@ -14,7 +14,7 @@ import { ADAMW } from "../optim/adamw.ts";
 import { learningRate, type Schedule } from "../optim/schedule.ts";
 import type { Sequence } from "./batches.ts";
 import { loadCheckpoint, saveCheckpoint } from "./checkpoint.ts";
-import { progressMeter, type TrainingEvent } from "./events.ts";
+import { progressMeter, requireFinite, type TrainingEvent } from "./events.ts";
 import { createSftStep } from "./sft_step.ts";
 
 export interface SftConfig {
@@ -84,6 +84,7 @@ export async function* trainSft(
       const stopping = signal?.aborted ?? false;
       if (step % config.logEvery === 0 || step === steps) {
         const metrics = await trainer.metrics(step - logged);
+        requireFinite(metrics.loss, step);
         const epoch = step * batchSize / sequences.length;
         yield {
           type: "step",

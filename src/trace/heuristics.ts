@@ -11,7 +11,9 @@ import type { Outcome, ProgramResult, Stage } from "./schema.ts";
 /** What the comparator knows of one run of a program. */
 export interface Judgement {
   stage: Stage;
-  /** One per test, in the problem's order. */
+  /** The verdict on the whole program; without it, all outcomes must be PASS. */
+  passed?: boolean;
+  /** One per test that counts, in the problem's order. */
   outcomes: readonly Outcome[];
   /** Weight of each test in the fraction; null weighs all alike. */
   weights?: readonly number[] | null;
@@ -97,9 +99,14 @@ export function decidedBy(a: Judgement, b: Judgement, order: OrderName): Compone
 
 /** The record of one run. `agreement` comes from agreement.ts, null where the prompt has no sibling to agree with. */
 export function judgement(result: ProgramResult, agreement: readonly number[] | null = null): Judgement {
+  // An assert that a program which ran to its end never reached is no test of it.
+  const counted = result.tests.length === result.testsTotal
+    ? result.tests
+    : result.tests.filter(({ outcome }) => outcome !== "SKIP");
   return {
     stage: result.stage,
-    outcomes: result.tests.map((test) => test.outcome),
+    passed: result.passed,
+    outcomes: counted.map((test) => test.outcome),
     steps: result.steps,
     agreement,
     infra: result.infra || result.verdict === "harness_error",
@@ -119,8 +126,8 @@ export function testFraction({ stage, outcomes, weights }: Judgement): number {
   return total > 0 ? gained / total : 0;
 }
 
-function passed({ stage, outcomes }: Judgement): boolean {
-  return stage === "run" && outcomes.every((outcome) => outcome === "PASS");
+function passed({ stage, outcomes, passed }: Judgement): boolean {
+  return passed ?? (stage === "run" && outcomes.every((outcome) => outcome === "PASS"));
 }
 
 function firstFailure({ stage, outcomes }: Judgement): Outcome | "syntax" | "load" {

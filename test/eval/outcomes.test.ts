@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { crashTypes, outcomeMix, outcomeOf, type Scored, transition } from "../../src/eval/outcomes.ts";
-import { compareEvaluations, summarize } from "../../src/eval/summary.ts";
+import { compareEvaluations, measurable, summarize } from "../../src/eval/summary.ts";
 import type { Stage, Verdict } from "../../src/trace/schema.ts";
 
 function sample(
@@ -36,6 +36,19 @@ function sample(
     ...extra,
   };
 }
+
+test("spoiled samples lower k or drop a problem, and never end a run", () => {
+  const infra = { infra: true };
+  const spoil = (one: Scored): Scored => ({ ...one, result: { ...one.result, ...infra, verdict: "harness_error" } });
+  const a = [0, 1, 2, 3].map((index) => sample("a", index, "pass"));
+  const b = [0, 1, 2, 3].map((index) => sample("b", index, "pass"));
+  expect(measurable([[...a, ...b], [...a, ...b]], [1, 2, 4, 8])).toEqual({ ks: [1, 2, 4], dropped: [], spoiled: 0 });
+  const one = [...a, spoil(b[0]), ...b.slice(1)];
+  expect(measurable([[...a, ...b], one], [1, 2, 4])).toEqual({ ks: [1, 2], dropped: [], spoiled: 1 });
+  const all = [...a, ...b.map(spoil)];
+  expect(measurable([all, [...a, ...b]], [1, 2, 4])).toEqual({ ks: [1, 2, 4], dropped: ["b"], spoiled: 4 });
+  expect(measurable([[...a, ...b].map(spoil)], [1, 2, 4]).ks).toEqual([]);
+});
 
 describe("outcomes", () => {
   test("every verdict has its kind, and a pass that never stopped is no pass", () => {

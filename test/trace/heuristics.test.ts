@@ -176,11 +176,19 @@ test("a result becomes the comparator's record; a harness error counts as infras
   };
   expect(judgement(result, [1, 0.25])).toEqual({
     stage: "run",
+    passed: false,
     outcomes: ["PASS", "EXC"],
     steps: 2,
     agreement: [1, 0.25],
     infra: false,
   });
+  // A program that ran to its end is judged by its verdict: an assert it never reached is no test of it, and one that
+  // was stopped after its last test has not passed.
+  const [first] = result.tests;
+  const unreached = { ...first, index: 1, outcome: "SKIP" as const };
+  const whole = { ...result, verdict: "pass" as const, passed: true, tests: [first, unreached], testsTotal: 1 };
+  const stopped = { ...result, verdict: "exit" as const, passed: false, tests: [first], testsTotal: 1 };
+  for (const order of names) expect(compare(judgement(whole), judgement(stopped), order), order).toBe(1);
   expect(judgement(result).agreement).toBe(null);
   expect(judgement({ ...result, verdict: "harness_error" }).infra).toBe(true);
   expect(judgement({ ...result, infra: true }).infra).toBe(true);
