@@ -169,6 +169,10 @@ class Run:
             if tracer is not None:
                 tracer.start()
             exec(code, space)
+            if self.request.get("testSetup"):
+                # It builds on the program's classes: that they are missing or fail is the program's failure.
+                exec(compile(self.request["testSetup"], "<setup>", "exec"), space)
+            self.function = self.resolve(space)
         except BaseException as error:
             self.failed_load(*self.classify(error, self.counter.exceeded))
         finally:
@@ -177,13 +181,6 @@ class Run:
         if self.verdict is None and (self.counter.exceeded or self.out.exceeded):
             self.failed_load(*self.classify(None, self.counter.exceeded))
         if self.verdict is not None:
-            return False
-        if self.request.get("testSetup"):
-            exec(compile(self.request["testSetup"], "<setup>", "exec"), space)
-        try:
-            self.function = self.resolve(space)
-        except BaseException as error:
-            self.failed_load(*self.classify(error, self.counter.exceeded))
             return False
         if self.function is None:
             what = "Solution." if self.request.get("isMethod") else ""

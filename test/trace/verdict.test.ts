@@ -186,6 +186,50 @@ describe("kinds of tests", () => {
   });
 });
 
+describe("setup code of a row", () => {
+  const setup = "root = Node(1)\nroot.left = Node(2)";
+  const judge = (program: string) =>
+    pool.run(asserts(program, "f", ["assert f(root) == 2"], { testSetup: setup, trace: "deciding", limits }));
+  const f = "def f(n):\n  return 1 + f(n.left) if n else 0\n";
+
+  test("builds on the program's classes", async () => {
+    const node = "class Node:\n  def __init__(self, v):\n    self.v, self.left = v, None\n";
+    expect(await judge(node + f)).toMatchObject({ verdict: "pass", infra: false });
+  });
+
+  // [what the program does, its text, verdict, error type, error line]
+  test.each<[string, string, Verdict, string, number | null]>([
+    ["has no such class", f, "load_error", "NameError", null],
+    ["has one that takes no argument", "class Node:\n  pass\n" + f, "load_error", "TypeError", null],
+    [
+      "has one that raises",
+      "class Node:\n  def __init__(self, v):\n    self.v = v[0]\n" + f,
+      "load_error",
+      "TypeError",
+      3,
+    ],
+    [
+      "has one that never ends",
+      "class Node:\n  def __init__(self, v):\n    while True: pass\n" + f,
+      "step_limit",
+      "OutOfSteps",
+      3,
+    ],
+    [
+      "has one that exits",
+      "class Node:\n  def __init__(self, v):\n    raise SystemExit\n" + f,
+      "exit",
+      "SystemExit",
+      3,
+    ],
+  ])("fails the program that %s", async (_name, program, verdict, type, line) => {
+    const result = await judge(program);
+    expect(result).toMatchObject({ infra: false, passed: false, stage: "load", verdict, error: { type, line } });
+    expect(result.tests.map((test) => test.outcome)).toEqual(["SKIP"]);
+    if (line) expect(result.trace!.lines_covered, "the setup's calls are in the trace").toContain(line);
+  });
+});
+
 describe("trusted scripts", () => {
   test("main gets the input and gives back JSON; an error comes with Python's text", async () => {
     expect(await pool.script("def main(x):\n  return {'twice': [v * 2 for v in x]}\n", [1, 2.5, "a"])).toEqual({
