@@ -48,6 +48,7 @@ export function runProgram(
   const first = interpreter.execute(JSON.stringify({ ...request(job, limits), nonce }), limits.memoryBytes, (line) => {
     if (!line.startsWith(nonce)) return;
     const progress: ArenaProgress = { kind: "progress", ...JSON.parse(line.slice(nonce.length)) };
+    if ("result" in progress) return; // whole results are put together here, never in Python
     hear(last, progress);
     send(progress);
   });

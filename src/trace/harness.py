@@ -7,7 +7,7 @@ import types
 
 from etalon_counter import OutOfSteps, StepCounter
 from etalon_judge import NotPlain, equal, literal, require_plain, same_output, split_check, split_statement
-from etalon_output import Printed, write_answer, write_progress
+from etalon_output import Printed, progress, read_request, write_answer
 from etalon_snapshot import class_name, message, text
 from etalon_tracer import Tracer
 
@@ -32,10 +32,10 @@ class StopTests(BaseException):
 
 
 def main():
-    with open("/run/in", encoding="utf-8") as file:
-        request = json.load(file)
+    request = read_request()
+    say = progress(request.pop("nonce", None))
     try:
-        answer = run_script(request) if request["kind"] == "script" else Run(request).answer()
+        answer = run_script(request) if request["kind"] == "script" else Run(request, say).answer()
     except BaseException as error:
         import traceback
 
@@ -62,14 +62,14 @@ class Run:
     repeats it with `trace` = {test, occurrence, call} traced, and with every test's value-change stream if `streams`.
     """
 
-    def __init__(self, request):
+    def __init__(self, request, say):
         self.request = request
+        self.say = say
         self.limits = request["limits"]
         self.entry = request["entryPoint"]
         self.program = request["program"]
         self.target = request.get("target")
         self.streams = request.get("streams", False)
-        self.nonce = request.get("nonce")
         self.out = Printed(self.limits["stdoutBytes"])
         self.counter = StepCounter(self.limits["stepsPerTest"], FILE)
         self.tests = []
@@ -149,10 +149,6 @@ class Run:
         self.where = [None] * len(sources)
         self.say({"sources": sources})
         return runner
-
-    def say(self, what):
-        if self.nonce is not None:
-            write_progress(self.nonce, what)
 
     # --- loading
 

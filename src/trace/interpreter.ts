@@ -83,7 +83,8 @@ export async function bootInterpreter(assets: ArenaAssets): Promise<Interpreter 
   for (const path of ["/run/in", "/run/out"]) FS.writeFile(path, "");
   freeze(FS, "/");
   FS.chmod("/tmp", 0o777);
-  FS.chmod("/run/out", 0o666);
+  // The harness empties the one before it runs a program and fills the other after.
+  for (const path of ["/run/in", "/run/out"]) FS.chmod(path, 0o666);
   gate.state.closed = true;
 
   function rewind() {
@@ -94,13 +95,12 @@ export async function bootInterpreter(assets: ArenaAssets): Promise<Interpreter 
     module.stackRestore(stack);
     for (const stream of FS.streams) if (stream && stream.fd > 2) FS.close(stream);
     clear(FS, "/tmp");
-    FS.writeFile("/run/out", "");
+    for (const path of ["/run/in", "/run/out"]) FS.writeFile(path, "");
   }
 
   function execute(request: string, memoryBytes: number, onLine: (line: string) => void): Execution {
     gate.reset(memoryBytes, onLine);
     FS.writeFile("/run/in", request);
-    FS.writeFile("/run/out", "");
     FS.ignorePermissions = false;
     let fatal: Execution["fatal"] = null;
     let output = "";

@@ -1,5 +1,6 @@
-# Output in both senses: what a program prints, kept within bounds, and what the engine itself writes as its answer.
+# Input and output in both senses: what a program prints, kept within bounds, and the engine's own request and answer.
 import io
+import json
 import os
 from json.encoder import encode_basestring_ascii as _quote
 
@@ -56,19 +57,32 @@ class PrintedBytes(io.RawIOBase):
 
 
 # Kept before any program could replace them in their modules.
-_open, _write, _close, _write_only = os.open, os.write, os.close, os.O_WRONLY | os.O_TRUNC
+_open, _write, _close, _anew = os.open, os.write, os.close, os.O_WRONLY | os.O_TRUNC
+
+
+def read_request():
+    """The request, and nothing left of it: it holds the expected values and the word progress lines start with."""
+    with open("/run/in", encoding="utf-8") as file:
+        request = json.load(file)
+    _close(_open("/run/in", _anew))
+    return request
 
 
 def write_answer(answer):
     body = to_json(answer).encode()
-    file = _open("/run/out", _write_only)
+    file = _open("/run/out", _anew)
     while body:
         body = body[_write(file, body):]
     _close(file)
 
 
-def write_progress(nonce, what):
-    _write(1, (nonce + to_json(what) + "\n").encode())
+def progress(nonce):
+    """A function that writes progress lines; without a nonce they go nowhere."""
+    def write(what):
+        if nonce is not None:
+            _write(1, (nonce + to_json(what) + "\n").encode())
+
+    return write
 
 
 def to_json(value):

@@ -57,11 +57,23 @@ const attempts: [string, string][] = [
     "writing the answer file and leaving",
     'import os\ndef f(x):\n  open(\'/run/out\', \'w\').write(\'{"stage":"run","verdict":null,"tests":[]}\')\n  os._exit(0)',
   ],
+  [
+    "reading the expected value in the request",
+    "import json\ndef f(x):\n  test = json.load(open('/run/in'))['tests'][0]\n  return int(test.split('== ')[1])",
+  ],
+  [
+    "forging a whole result with the nonce of the request, and hanging",
+    "import json, os\ndef f(x):\n  word = json.load(open('/run/in'))['nonce']\n" +
+    "  result = {'id': 'f', 'verdict': 'pass', 'passed': True, 'tests': [], 'infra': False}\n" +
+    "  os.write(1, (word + json.dumps({'result': result}) + '\\n').encode())\n  sum(range(10**12))",
+  ],
 ];
 
 describe("a program in the sandbox", () => {
   test.each(attempts)("does not get out or through by %s", async (_name, program) => {
-    const result = await pool.run(asserts(program, "f", ["assert f(5) == 5"], { limits: { stepsPerTest: 200_000 } }));
+    const result = await pool.run(
+      asserts(program, "f", ["assert f(5) == 5"], { limits: { stepsPerTest: 200_000, wallMsPerProgram: 3000 } }),
+    );
     expect(result.infra, result.error?.message).toBe(false);
     expect(result.passed, JSON.stringify(result.tests)).toBe(false);
     const next = await pool.run(asserts("def f(x):\n  return x\n", "f", ["assert f(5) == 5"]));
