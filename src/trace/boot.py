@@ -61,8 +61,12 @@ def _boot():
         module.__dict__["__builtins__"] = own
         sys.modules["etalon_" + name] = module
         exec(compile(sources[name], "<etalon " + name + ">", "exec"), module.__dict__)
-    sys._etalon = sys.modules["etalon_harness"].main
     sys.modules["etalon_judge"].keep_classes()
+    sys._etalon = sys.modules["etalon_harness"].main
+    # The modules know each other by now; no program shall come to them by name.
+    for name in list(sys.modules):
+        if name.startswith("etalon_"):
+            del sys.modules[name]
     import gc
 
     gc.collect()

@@ -32,6 +32,7 @@ class StopTests(BaseException):
 
 
 def main():
+    del sys._etalon  # the way in is not for programs; the rewound heap has it again
     request = read_request()
     say = progress(request.pop("nonce", None))
     try:

@@ -62,6 +62,22 @@ const attempts: [string, string][] = [
     "import json\ndef f(x):\n  test = json.load(open('/run/in'))['tests'][0]\n  return int(test.split('== ')[1])",
   ],
   [
+    "importing the harness",
+    "import etalon_harness as h\nh.Run.case = lambda run, index, *rest: run.settle(index, 'pass', None)\ndef f(x): return 7",
+  ],
+  [
+    "importing the comparison",
+    "import sys\nfor name in list(sys.modules):\n  if 'judge' in name: sys.modules[name].require_plain = lambda v: None\n" +
+    "class N:\n  def __eq__(s, o): return True\n" +
+    "for name in list(sys.modules):\n  if 'harness' in name: sys.modules[name].require_plain = lambda v: None\n" +
+    "def f(x): return N()",
+  ],
+  [
+    "the globals of the harness's entry",
+    "import sys\nspace = sys._etalon.__globals__\n" +
+    "space['Run'].case = lambda run, index, *rest: run.settle(index, 'pass', None)\ndef f(x): return 7",
+  ],
+  [
     "forging a whole result with the nonce of the request, and hanging",
     "import json, os\ndef f(x):\n  word = json.load(open('/run/in'))['nonce']\n" +
     "  result = {'id': 'f', 'verdict': 'pass', 'passed': True, 'tests': [], 'infra': False}\n" +
