@@ -1,7 +1,8 @@
 /** Causal attention with grouped key/value heads, forward and backward without a T x T matrix (Dao et al. 2022). */
 import forwardCode from "../wgsl/attention.wgsl" with { type: "text" };
-import backwardCode from "../wgsl/attention_backward.wgsl" with { type: "text" };
 import deltaCode from "../wgsl/attention_delta.wgsl" with { type: "text" };
+import keyValueCode from "../wgsl/attention_key_value.wgsl" with { type: "text" };
+import queryCode from "../wgsl/attention_query.wgsl" with { type: "text" };
 import { kernel, type Plan, same, type Tensor } from "./kernel.ts";
 
 export interface AttentionSizes {
@@ -13,7 +14,6 @@ export interface AttentionSizes {
 }
 
 const shared = ["B", "T", "H", "G", "scale:f32"];
-const backwardBindings = ["read", "read", "read", "read", "read", "read_write", "read_write"] as const;
 
 /** The head size is the length of private arrays, which WGSL wants as a constant: one set of kernels per size. */
 function kernelsFor(D: number) {
@@ -31,15 +31,15 @@ function kernelsFor(D: number) {
       dims: ["B", "T", "H"],
       header,
     }),
-    query: kernel("attention.query", backwardCode, {
-      entry: "query",
-      bindings: backwardBindings,
+    query: kernel("attention.query", queryCode, {
+      entry: "main",
+      bindings: ["read", "read", "read", "read", "read", "read_write"],
       dims: shared,
       header,
     }),
-    keyValue: kernel("attention.key_value", backwardCode, {
-      entry: "key_value",
-      bindings: backwardBindings,
+    keyValue: kernel("attention.key_value", keyValueCode, {
+      entry: "main",
+      bindings: ["read", "read", "read", "read", "read", "read_write", "read_write"],
       dims: shared,
       header,
     }),
@@ -73,17 +73,15 @@ export function attention(plan: Plan, q: Tensor, k: Tensor, v: Tensor, sizes: At
     const dv = plan.target(v);
     if (!dq || !dk || !dv) throw new Error("Cannot record attention.backward: q, k and v need gradients together");
     const dims = { B, T, H, G, scale };
-    // Both entry points share one layout; the query pass leaves its second output alone, so any writable value serves.
-    const unused = plan.value("attention.unused", [4]);
-    plan.dispatch(use.query, [q, k, v, dy, lseDelta, dq.tensor, unused], {
+    plan.dispatch(use.query, [q, k, v, dy, lseDelta, dq.tensor], {
       dims,
-      constants: { ADD: Number(dq.add), ADD2: 0 },
+      constants: { ADD: Number(dq.add) },
       workgroups: [wide, B * H, 1],
       flops: 3 * half * D,
     });
     plan.dispatch(use.keyValue, [q, k, v, dy, lseDelta, dk.tensor, dv.tensor], {
       dims,
-      constants: { ADD: Number(dk.add), ADD2: Number(dv.add) },
+      constants: { ADD_KEY: Number(dk.add), ADD_VALUE: Number(dv.add) },
       workgroups: [wide, B * G, 1],
       flops: 4 * half * D,
     });
