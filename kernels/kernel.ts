@@ -1,10 +1,11 @@
 /** How a WGSL file becomes a Kernel of the plan: library functions joined in front, one header line, binding kinds. */
 import grid from "../wgsl/lib/grid.wgsl" with { type: "text" };
 import philox from "../wgsl/lib/philox.wgsl" with { type: "text" };
+import sigmoid from "../wgsl/lib/sigmoid.wgsl" with { type: "text" };
 import type { Access, Kernel, Plan, Tensor } from "../src/plan/mod.ts";
 import { showTensor } from "../src/plan/mod.ts";
 
-const LIBRARY: Record<string, string> = { grid, philox };
+const LIBRARY: Record<string, string> = { grid, philox, sigmoid };
 
 /**
  * Complete WGSL of a shader file. Its first line may be `// uses: philox, grid`: those files of wgsl/lib go in front.

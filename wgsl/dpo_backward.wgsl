@@ -1,3 +1,4 @@
+// uses: sigmoid
 // d loss / d lp_w = weight beta (e - sigmoid(-beta d)) = -d loss / d lp_l.
 struct Dims { P: u32 }
 @group(0) @binding(0) var<uniform> dims: Dims;
@@ -15,7 +16,7 @@ fn backward(@builtin(global_invocation_id) id: vec3u) {
   if (p >= dims.P) { return; }
   let beta = hyper[0];
   let d = lp[p] - reference[p] - lp[dims.P + p] + reference[dims.P + p];
-  let g = d_loss[0] * weight[p] * beta * (hyper[1] - 1.0 / (1.0 + exp(beta * d)));
+  let g = d_loss[0] * weight[p] * beta * (hyper[1] - sigmoid(-beta * d));
   if (ADD) {
     d_lp[p] += g;
     d_lp[dims.P + p] -= g;

@@ -1,4 +1,4 @@
-// uses: grid
+// uses: grid, sigmoid
 // y = silu(gate) * up, silu(z) = z sigmoid(z) (Shazeer, "GLU Variants Improve Transformer", 2020).
 struct Dims { N: u32 }
 @group(0) @binding(0) var<uniform> dims: Dims;
@@ -10,5 +10,5 @@ struct Dims { N: u32 }
 fn forward(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) lane: u32) {
   let i = flat_group(group, groups) * 64u + lane;
   if (i >= dims.N) { return; }
-  y[i] = gate[i] / (1.0 + exp(-gate[i])) * up[i];
+  y[i] = gate[i] * sigmoid(gate[i]) * up[i];
 }

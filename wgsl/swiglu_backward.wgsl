@@ -1,4 +1,4 @@
-// uses: grid
+// uses: grid, sigmoid
 // With s = sigmoid(gate): d_gate = dy up s (1 + gate (1 - s)); d_up = dy gate s.
 struct Dims { N: u32 }
 @group(0) @binding(0) var<uniform> dims: Dims;
@@ -15,7 +15,7 @@ fn backward(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups
   let i = flat_group(group, groups) * 64u + lane;
   if (i >= dims.N) { return; }
   let z = gate[i];
-  let s = 1.0 / (1.0 + exp(-z));
+  let s = sigmoid(z);
   var g = dy[i] * up[i] * s * (1.0 + z * (1.0 - s));
   var u = dy[i] * z * s;
   if (ADD_GATE) { g += d_gate[i]; }

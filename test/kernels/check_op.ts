@@ -16,8 +16,8 @@ import {
 import { add, weightedSum } from "../../kernels/mod.ts";
 
 export interface OpCheck {
-  /** Differentiable inputs: shape of each, filled with seeded numbers of the given spread (default 1). */
-  inputs: Record<string, { shape: number[]; spread?: number }>;
+  /** Differentiable inputs: shape of each, and its numbers; without them, seeded ones of the given spread (default 1). */
+  inputs: Record<string, { shape: number[]; spread?: number; data?: Float32Array }>;
   /** Inputs without a gradient. */
   given?: Record<string, { shape: number[]; data: Uint32Array | Float32Array }>;
   record: (plan: Plan, tensors: Record<string, Tensor>) => Tensor;
@@ -70,7 +70,8 @@ async function checkOpIn(gpu: Gpu, check: OpCheck, mode: "weights" | "values"): 
   const tensors: Record<string, Tensor> = {};
   for (const name of names) {
     const { shape, spread = 1 } = check.inputs[name];
-    data[name] = Float32Array.from({ length: elements(shape) }, () => (draw() * 2 - 1) * spread);
+    data[name] = check.inputs[name].data ??
+      Float32Array.from({ length: elements(shape) }, () => (draw() * 2 - 1) * spread);
     const weight = weights.tensors.get(name)!;
     write(gpu, weight, data[name]);
     // As a value, an input gets its gradient in fresh memory first, and passes it on to the weight behind it.

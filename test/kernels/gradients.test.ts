@@ -87,6 +87,14 @@ describe("every op agrees with its float64 reference, forward and gradient", () 
       record: (plan, t) => swiglu(plan, t.gate, t.up),
       reference: (v) => reference.swiglu(v.gate, v.up),
     }));
+  // exp(89) overflows f32, so both sides of it are here.
+  const extreme = Float32Array.of(-200, 200, -100, 100, -90, 90, -20, 20, 0);
+  test("swiglu of gates between -200 and 200", () =>
+    checkOp(gpu, {
+      inputs: { gate: { shape: [9], data: extreme }, up: { shape: [9] } },
+      record: (plan, t) => swiglu(plan, t.gate, t.up),
+      reference: (v) => reference.swiglu(v.gate, v.up),
+    }));
   test("add", () =>
     checkOp(gpu, {
       inputs: { a: { shape: [67] }, b: { shape: [67] } },
@@ -131,6 +139,18 @@ describe("every op agrees with its float64 reference, forward and gradient", () 
         },
         record: (plan, t) => dpo(plan, { logprobs: t.lp, reference: t.ref, weight: t.weight, hyper: t.hyper }).loss,
         reference: (v) => reference.dpo(v.lp, ref, weight, 0.5, Math.fround(smooth)),
+      }));
+    test(`dpo of log-ratios between -200 and 200 with label smoothing ${smooth}`, () =>
+      checkOp(gpu, {
+        inputs: { lp: { shape: [18], data: Float32Array.from({ length: 18 }, (_, i) => i < 9 ? extreme[i] : 0) } },
+        given: {
+          ref: { shape: [18], data: new Float32Array(18) },
+          weight: { shape: [9], data: new Float32Array(9).fill(1 / 9) },
+          hyper: { shape: [2], data: Float32Array.of(1, smooth) },
+        },
+        record: (plan, t) => dpo(plan, { logprobs: t.lp, reference: t.ref, weight: t.weight, hyper: t.hyper }).loss,
+        reference: (v) =>
+          reference.dpo(v.lp, new Float32Array(18), new Float32Array(9).fill(1 / 9), 1, Math.fround(smooth)),
       }));
   }
 });
