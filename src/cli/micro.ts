@@ -1,6 +1,6 @@
 /** `etalon micro`: micro-Python problems and the corpus for pre-training, as JSON lines. */
 import { type Command, Option } from "commander";
-import { createPool, microCorpus, microProblems } from "../mod.ts";
+import { createPool, microCorpus, microProblems, toJsonl } from "../mod.ts";
 import { denoHost } from "../host/deno.ts";
 import { parseCount, parseNumber, parsePositive } from "./options.ts";
 
@@ -45,7 +45,7 @@ async function runMicro({ out, seed, count, problems, bugRate, syntaxRate, worke
     const rows = problems
       ? await microProblems(pool, { seed, count, split: problems })
       : await microCorpus(pool, { seed, count, bugRate, syntaxRate });
-    await host.write(out, rows.map((row) => JSON.stringify(row) + "\n").join(""));
+    await host.write(out, toJsonl(rows));
     console.error(`${rows.length} rows written to ${out}`);
   } finally {
     pool.close();

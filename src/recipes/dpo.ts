@@ -10,34 +10,24 @@
  * computed once and kept beside the checkpoint, keyed by weights and pairs; 4. nothing is truncated.
  */
 import type { Host } from "../host/host.ts";
+import { sha256 } from "../files/sha256.ts";
 import type { Llama } from "../model/llama.ts";
 import { ADAMW } from "../optim/adamw.ts";
-import { learningRate, type Schedule } from "../optim/schedule.ts";
 import type { Sequence } from "./batches.ts";
-import { loadCheckpoint, saveCheckpoint } from "./checkpoint.ts";
 import { createDpoStep, type PreferencePair } from "./dpo_step.ts";
-import { progressMeter, requireFinite, type TrainingEvent } from "./events.ts";
+import type { TrainingEvent } from "./events.ts";
 import { sequenceLogprobs } from "./scorer.ts";
-import { epochOrder } from "./sft.ts";
+import { type LoopConfig, trainingLoop } from "./training_loop.ts";
 
-export interface DpoConfig {
-  steps: number;
-  /** Pairs of an optimizer step, and of one pass over the GPU. */
-  batchSize: number;
+export interface DpoConfig extends LoopConfig {
+  /** Pairs of one pass over the GPU. */
   microBatch: number;
-  learningRate: number;
-  schedule: Schedule;
-  warmup: number;
   beta: number;
   /** Weight of the SFT term on winners. */
   alpha: number;
   labelSmoothing: number;
   weightDecay: number;
   maxGradNorm: number;
-  seed: number;
-  logEvery: number;
-  /** In steps; 0 saves only at the end. */
-  checkpointEvery: number;
   recompute: boolean;
 }
 
@@ -76,52 +66,13 @@ export async function* trainDpo(
   given: DpoGiven,
   signal?: AbortSignal,
 ): AsyncGenerator<TrainingEvent> {
-  const { host, model, padId, checkpoints } = given;
+  const { model, padId } = given;
   if (given.pairs.length === 0) throw new Error("Cannot train: no preference pairs");
   const pairs = await withReference(config, given);
-  const { steps, batchSize, microBatch, beta, alpha, labelSmoothing, recompute } = config;
-  const adamw = { ...ADAMW, weightDecay: config.weightDecay, maxGradNorm: config.maxGradNorm };
-  const trainer = await createDpoStep(model, { microBatch, padId, beta, alpha, labelSmoothing, adamw, recompute });
-  try {
-    const resumed = await loadCheckpoint(host, checkpoints, model, trainer.optimizer);
-    const first = resumed.step;
-    if (resumed.open) trainer.restoreSums(resumed.open.sums);
-    const meter = progressMeter(resumed, steps);
-    const pairAt = epochOrder(pairs, config.seed);
-    let tokens = resumed.tokens, logged = first - (resumed.open?.steps ?? 0);
-    for (let step = first + 1; step <= steps; step++) {
-      const batch = Array.from({ length: batchSize }, (_, i) => pairAt((step - 1) * batchSize + i));
-      tokens += await trainer.accumulate(batch);
-      const rate = learningRate(config.learningRate, config.schedule, step, steps, config.warmup);
-      await trainer.optimizer.update(step, rate);
-      const stopping = signal?.aborted ?? false;
-      if (step % config.logEvery === 0 || step === 1 || step === steps) {
-        const metrics = await trainer.metrics(step - logged);
-        requireFinite(metrics.loss, step);
-        const epoch = step * batchSize / pairs.length;
-        yield {
-          type: "step",
-          step,
-          steps,
-          metrics: { ...metrics, learning_rate: rate, num_tokens: tokens, epoch },
-          ...meter(step, tokens),
-        };
-        logged = step;
-      }
-      if (stopping || step === steps || (config.checkpointEvery > 0 && step % config.checkpointEvery === 0)) {
-        const open = step === logged ? undefined : { steps: step - logged, sums: await trainer.sums() };
-        const path = await saveCheckpoint(host, checkpoints, model, trainer.optimizer, { step, tokens, open });
-        yield { type: "checkpoint", step, path };
-      }
-      if (stopping) {
-        yield { type: "stopped", step };
-        return;
-      }
-    }
-    yield { type: "done", step: steps };
-  } finally {
-    trainer.destroy();
-  }
+  const { microBatch, beta, alpha, labelSmoothing, recompute, weightDecay, maxGradNorm } = config;
+  const adamw = { ...ADAMW, weightDecay, maxGradNorm };
+  const engine = await createDpoStep(model, { microBatch, padId, beta, alpha, labelSmoothing, adamw, recompute });
+  yield* trainingLoop(config, given, pairs, engine, signal);
 }
 
 /** Adds the reference sums: from the cache if it belongs to these weights and pairs, else computed and kept. */
@@ -144,10 +95,4 @@ async function withReference(config: DpoConfig, given: DpoGiven): Promise<Prefer
     await host.write(path, JSON.stringify({ key, sums: Array.from(sums) }) + "\n");
   }
   return pairs.map((pair, i) => ({ ...pair, referenceChosen: sums[2 * i], referenceRejected: sums[2 * i + 1] }));
-}
-
-export async function sha256(text: string | Uint8Array): Promise<string> {
-  const bytes = typeof text === "string" ? new TextEncoder().encode(text) : text;
-  const digest = await crypto.subtle.digest("SHA-256", bytes as BufferSource);
-  return Array.from(new Uint8Array(digest), (byte) => byte.toString(16).padStart(2, "0")).join("");
 }

@@ -4,9 +4,10 @@ import { accumulateInto, DPO_METRICS } from "../../kernels/mod.ts";
 import { dpoLoss, type DpoTensors } from "../loss/dpo.ts";
 import { tokenMetrics } from "../loss/sft.ts";
 import type { Llama } from "../model/llama.ts";
-import { type AdamWConfig, createOptimizer, type Optimizer } from "../optim/adamw.ts";
+import { type AdamWConfig, createOptimizer } from "../optim/adamw.ts";
 import { batchArrays, bucketOf, positionsOf, type Sequence } from "./batches.ts";
 import { type BatchInputs, batchInputs, destroyInputs, score, writeBatch } from "./scorer.ts";
+import type { StepEngine } from "./training_loop.ts";
 
 export interface PreferencePair {
   chosen: Sequence;
@@ -14,18 +15,6 @@ export interface PreferencePair {
   /** Sums of completion log-probabilities under the frozen reference. */
   referenceChosen: number;
   referenceRejected: number;
-}
-
-export interface DpoStep {
-  /** Accumulates the gradient of the mean loss over these pairs. Returns the number of completion tokens. */
-  accumulate(pairs: readonly PreferencePair[]): Promise<number>;
-  readonly optimizer: Optimizer;
-  /** Means since the last call, over `steps` steps, under TRL's names. */
-  metrics(steps: number): Promise<Record<string, number>>;
-  /** What `metrics` would divide, for a checkpoint between two logging steps; `restoreSums` goes on from it. */
-  sums(): Promise<number[][]>;
-  restoreSums(sums: readonly number[][]): void;
-  destroy(): void;
 }
 
 interface Compiled {
@@ -48,7 +37,7 @@ export async function createDpoStep(
     adamw: AdamWConfig;
     recompute: boolean;
   },
-): Promise<DpoStep> {
+): Promise<StepEngine<PreferencePair>> {
   const { gpu } = model;
   const { microBatch: P, padId, alpha } = options;
   const plans = new Map<number, Compiled>();

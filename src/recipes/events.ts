@@ -39,11 +39,3 @@ export function progressMeter(
     };
   };
 }
-
-/** Stops a run that has diverged, before it writes another checkpoint. */
-export function requireFinite(loss: number, step: number): void {
-  if (Number.isFinite(loss)) return;
-  throw new Error(
-    `Cannot go on: the loss is ${loss} at step ${step}; lower the learning rate (DEBUG=nan names the first dispatch)`,
-  );
-}

@@ -7,6 +7,8 @@ import type { Host } from "../host/host.ts";
 import type { Sample } from "../data/pairs.ts";
 import { description, type Problem } from "../data/problem.ts";
 import { loadTokenizer } from "../data/tokenizer.ts";
+import { toJsonl } from "../files/jsonl.ts";
+import { sha256 } from "../files/sha256.ts";
 import { transition } from "../eval/outcomes.ts";
 import type { MetricRow, RunReport } from "../eval/report.ts";
 import { reportHtml } from "../eval/report.ts";
@@ -16,7 +18,7 @@ import type { Pool } from "../trace/pool.ts";
 import { createGenerator, type Generator } from "../model/generate.ts";
 import { bucketOf } from "./batches.ts";
 import { loadModel, saveModel } from "./checkpoint.ts";
-import { DPO, type DpoConfig, sha256, trainDpo } from "./dpo.ts";
+import { DPO, type DpoConfig, trainDpo } from "./dpo.ts";
 import type { TrainingEvent } from "./events.ts";
 import { type PairRow, tracedPairs } from "./preferences.ts";
 import { addAgreement, rollout, type RolloutGiven, type RolloutProgress, Stopped } from "./rollout.ts";
@@ -162,7 +164,7 @@ export async function* runPipeline(
 
   const samples = await addAgreement(pool, trainProblems, raw, config.referenceSibling);
   const { rows, counts } = await tracedPairs(pool, trainProblems, samples, config.order, config);
-  await host.write(`${dir}/pairs.jsonl`, rows.map((row) => JSON.stringify(row) + "\n").join(""));
+  await host.write(`${dir}/pairs.jsonl`, toJsonl(rows));
   yield endStage("pair", `${rows.length} pairs under ${config.order}, ${counts.ties} ties`);
 
   let metrics: MetricRow[] = [];
@@ -186,7 +188,7 @@ export async function* runPipeline(
       if (event.type === "step") {
         // Steps after the last checkpoint are done again when a run resumes.
         metrics = [...metrics.filter((row) => row.step < event.step), { step: event.step, ...event.metrics }];
-        await host.write(metricsPath, metrics.map((row) => JSON.stringify(row) + "\n").join(""));
+        await host.write(metricsPath, toJsonl(metrics));
         rates.train = event.tokensPerSecond;
       } else if (event.type === "stopped") throw new Stopped();
     }

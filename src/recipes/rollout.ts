@@ -3,6 +3,7 @@ import { groupAgreement } from "../trace/agreement.ts";
 import type { Sample } from "../data/pairs.ts";
 import { type Problem, programJob } from "../data/problem.ts";
 import { decodeContinuation, type Tokenizer } from "../data/tokenizer.ts";
+import { toJsonl } from "../files/jsonl.ts";
 import type { Host } from "../host/host.ts";
 import type { Completion, Generator, SamplingOptions } from "../model/generate.ts";
 import type { Pool } from "../trace/pool.ts";
@@ -65,7 +66,7 @@ export async function* rollout(
   }
   const partial = `${options.path}.partial`;
   const samples = await host.exists(partial) ? parseSamples(await host.readText(partial)) : [];
-  await host.write(partial, samples.map((sample) => JSON.stringify(sample) + "\n").join(""));
+  await host.write(partial, toJsonl(samples));
 
   const started = performance.now();
   let tokens = 0;
@@ -79,7 +80,7 @@ export async function* rollout(
   });
   const keep = async (batch: Sample[]) => {
     samples.push(...batch);
-    await host.append(partial, batch.map((sample) => JSON.stringify(sample) + "\n").join(""));
+    await host.append(partial, toJsonl(batch));
   };
   // The GPU samples the next batch while the interpreters run the last one.
   let running: Promise<Sample[]> = Promise.resolve([]);
@@ -103,7 +104,7 @@ export async function* rollout(
   }
   await keep(await running);
   yield progress();
-  await host.write(options.path, samples.map((sample) => JSON.stringify(sample) + "\n").join(""));
+  await host.write(options.path, toJsonl(samples));
   await host.remove(partial);
   return samples;
 }

@@ -3,21 +3,10 @@ import { compile, createReader, type Executable, persistent, Plan, type Tensor, 
 import { accumulateInto } from "../../kernels/mod.ts";
 import { sftLoss, tokenMetrics } from "../loss/sft.ts";
 import type { Llama } from "../model/llama.ts";
-import { type AdamWConfig, createOptimizer, type Optimizer } from "../optim/adamw.ts";
+import { type AdamWConfig, createOptimizer } from "../optim/adamw.ts";
 import { batchArrays, bucketOf, positionsOf, type Sequence } from "./batches.ts";
 import { type BatchInputs, batchInputs, destroyInputs, score, writeBatch } from "./scorer.ts";
-
-export interface SftStep {
-  /** Accumulates the gradient of the mean loss over all completion tokens of these sequences. Returns their number. */
-  accumulate(sequences: readonly Sequence[]): Promise<number>;
-  readonly optimizer: Optimizer;
-  /** Means since the last call, over `steps` steps: one readback. */
-  metrics(steps: number): Promise<{ loss: number; entropy: number; mean_token_accuracy: number; grad_norm: number }>;
-  /** What `metrics` would divide, for a checkpoint between two logging steps; `restoreSums` goes on from it. */
-  sums(): Promise<number[][]>;
-  restoreSums(sums: readonly number[][]): void;
-  destroy(): void;
-}
+import type { StepEngine } from "./training_loop.ts";
 
 interface Compiled {
   inputs: BatchInputs;
@@ -31,7 +20,7 @@ interface Compiled {
 export async function createSftStep(
   model: Llama,
   options: { microBatch: number; padId: number; adamw: AdamWConfig; recompute: boolean },
-): Promise<SftStep> {
+): Promise<StepEngine<Sequence>> {
   const { gpu } = model;
   const { microBatch: B, padId } = options;
   const plans = new Map<number, Compiled>();

@@ -5,7 +5,8 @@ import { getWeights, type Llama } from "../../src/model/llama.ts";
 import { ADAMW } from "../../src/optim/adamw.ts";
 import type { Sequence } from "../../src/recipes/batches.ts";
 import { sequenceLogprobs } from "../../src/recipes/scorer.ts";
-import { epochOrder, SFT, type SftConfig, trainSft } from "../../src/recipes/sft.ts";
+import { SFT, type SftConfig, trainSft } from "../../src/recipes/sft.ts";
+import { epochOrder } from "../../src/recipes/training_loop.ts";
 import { createSftStep } from "../../src/recipes/sft_step.ts";
 import { expectClose } from "../kernels/check_op.ts";
 import { checkpointHashes, metricsOf, PAD, sequences, tinyLlama } from "./tiny.ts";
@@ -45,23 +46,25 @@ describe("SFT, continued", () => {
       trainSft(CONFIG, first),
       (event) => event.type === "step" && event.step === 6, // two steps beyond the last checkpoint: they are done again
     );
-    expect(before.map(({ step }) => step)).toEqual([2, 4, 6]);
+    expect(before.map(({ step }) => step)).toEqual([1, 2, 4, 6]);
     const second = given(tinyLlama(gpu, 99), first.host); // other weights: the checkpoint must bring its own
     const after = await metricsOf(trainSft(CONFIG, second));
     expect(after.map(({ step }) => step)).toEqual([6, 8]);
-    expect([...before.slice(0, 2), ...after]).toEqual(whole);
+    expect([...before.slice(0, 3), ...after]).toEqual(whole);
     expect(await checkpointHashes(first.host, first.checkpoints, CONFIG.steps)).toEqual(files);
   });
 
   test("a stop between two logging steps and a new process: the same metrics and the same bits", async () => {
     const stop = new AbortController();
-    stop.abort(); // asks at once, so step 1 is the last, and logging steps are 2, 4, 6, 8
     const first = given(tinyLlama(gpu));
     const types: string[] = [];
-    for await (const event of trainSft(CONFIG, first, stop.signal)) types.push(event.type);
-    expect(types).toEqual(["checkpoint", "stopped"]);
+    for await (const event of trainSft(CONFIG, first, stop.signal)) {
+      types.push(event.type);
+      if (event.type === "step" && event.step === 2) stop.abort(); // step 3 is the last, and no logging step
+    }
+    expect(types).toEqual(["step", "step", "checkpoint", "stopped"]);
     const after = await metricsOf(trainSft(CONFIG, given(tinyLlama(gpu, 99), first.host)));
-    expect(after).toEqual(whole);
+    expect(after).toEqual(whole.slice(2));
     expect(await checkpointHashes(first.host, first.checkpoints, CONFIG.steps)).toEqual(files);
   });
 

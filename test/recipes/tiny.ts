@@ -4,7 +4,7 @@ import type { Host } from "../../src/host/host.ts";
 import type { LlamaConfig } from "../../src/model/config.ts";
 import { createLlama, initialize, type Llama } from "../../src/model/llama.ts";
 import type { Sequence } from "../../src/recipes/batches.ts";
-import { sha256 } from "../../src/recipes/dpo.ts";
+import { sha256 } from "../../src/files/sha256.ts";
 import type { StepEvent, TrainingEvent } from "../../src/recipes/events.ts";
 import { random } from "../kernels/check_op.ts";
 
