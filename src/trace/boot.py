@@ -54,11 +54,11 @@ def _boot():
 
     with open("/run/sources") as file:
         sources = json.load(file)
-    # The engine keeps builtins of its own, so that a program's patched `len` stays the program's problem.
-    own = dict(vars(builtins))
-    for name in ("snapshot", "branches", "counter", "tracer", "judge", "output", "harness"):
+    for name in sources:
         module = types.ModuleType("etalon_" + name)
-        module.__dict__["__builtins__"] = own
+        # Builtins of its own, so that a program's patched `len` stays the program's problem. Each module has others:
+        # a program does get hold of the objects it prints to and is counted by, and through them of their modules.
+        module.__dict__["__builtins__"] = dict(vars(builtins))
         sys.modules["etalon_" + name] = module
         exec(compile(sources[name], "<etalon " + name + ">", "exec"), module.__dict__)
     sys.modules["etalon_judge"].keep_classes()

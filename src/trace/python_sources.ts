@@ -2,15 +2,31 @@
 
 import boot from "./boot.py" with { type: "text" };
 import branches from "./branches.py" with { type: "text" };
+import channel from "./channel.py" with { type: "text" };
 import counter from "./counter.py" with { type: "text" };
 import harness from "./harness.py" with { type: "text" };
 import judge from "./judge.py" with { type: "text" };
-import output from "./output.py" with { type: "text" };
+import kinds from "./kinds.py" with { type: "text" };
+import load from "./load.py" with { type: "text" };
+import printed from "./printed.py" with { type: "text" };
+import run from "./run.py" with { type: "text" };
 import snapshot from "./snapshot.py" with { type: "text" };
 import tracer from "./tracer.py" with { type: "text" };
 
 export const bootSource: string = boot;
-export const pythonSources: Record<string, string> = { snapshot, branches, counter, tracer, judge, output, harness };
+export const pythonSources: Record<string, string> = {
+  snapshot,
+  branches,
+  counter,
+  tracer,
+  judge,
+  printed,
+  channel,
+  run,
+  load,
+  kinds,
+  harness,
+};
 
 /** Names an image of the booted interpreter: another Pyodide or another line of ours makes another image. */
 export async function imageKey(): Promise<string> {

@@ -78,6 +78,22 @@ const attempts: [string, string][] = [
     "space['Run'].case = lambda run, index, *rest: run.settle(index, 'pass', None)\ndef f(x): return 7",
   ],
   [
+    "the answer's writer, behind sys.stdout",
+    'import sys\nanswer = \'{"stage": "run", "verdict": null, "error": null, "where": [null], "trace": null, \' \\\n' +
+    '  \'"tests": [{"index": 0, "outcome": "PASS", "verdict": "pass", "source": "f(5)", "steps": 1}]}\'\n' +
+    "sys.stdout.write.__func__.__globals__['to_json'] = lambda value: answer\ndef f(x): return 7",
+  ],
+  [
+    "the engine's builtins, behind sys.stdout",
+    "import sys\nsys.stdout.write.__func__.__globals__['__builtins__']['bool'] = lambda value: True\ndef f(x): return 7",
+  ],
+  [
+    "the engine's builtins, behind the step counter",
+    "import sys\nfor tool in range(6):\n" +
+    "  old = sys.monitoring.register_callback(tool, sys.monitoring.events.LINE, None)\n" +
+    "  if old: old.__func__.__globals__['__builtins__']['bool'] = lambda value: True\ndef f(x): return 7",
+  ],
+  [
     "forging a whole result with the nonce of the request, and hanging",
     "import json, os\ndef f(x):\n  word = json.load(open('/run/in'))['nonce']\n" +
     "  result = {'id': 'f', 'verdict': 'pass', 'passed': True, 'tests': [], 'infra': False}\n" +

@@ -136,6 +136,20 @@ describe("kinds of tests", () => {
     expect(result.trace!.events[0].variable_states, "the round that failed is traced").toEqual({ x: "2" });
   });
 
+  test("a program can't call the remaining asserts off", async () => {
+    const program = "def f(x):\n  if x == 1: return 1\n" +
+      "  raise [c for c in BaseException.__subclasses__() if c.__name__ == 'StopTests'][0]\n";
+    const statements = ["assert f(1) == 1", "y = f(2)", "assert y == 2"];
+    const check = "def check(candidate):\n" +
+      statements.map((line) => `  ${line.replace("f(", "candidate(")}\n`).join("");
+    for (
+      const kind of [{ testKind: "assert-list", tests: statements }, { testKind: "humaneval-check", tests: [check] }]
+    ) {
+      const result = await judge({ ...kind, program } as Partial<ProgramJob>);
+      expect(result).toMatchObject({ verdict: "runtime_error", passed: false, infra: false });
+    }
+  });
+
   test("calls with JSON arguments follow the comparison rule of the row", async () => {
     const program = "def f(x):\n  return (v * 1.0000001 for v in x)\n";
     const run = (type: string, row: object) =>
