@@ -66,7 +66,7 @@ report.html. After Ctrl-C or a crash the same command goes on where the run stop
     seed: "of problems, sampling and order",
     samples: "programs per problem",
     steps: "optimizer steps",
-    learningRate: "peak learning rate",
+    learningRate: "peak learning rate (the default suits models/micro; large models want about 1e-6)",
     beta: "DPO's KL strength",
     alpha: "weight of the SFT term on winners",
     labelSmoothing: "share of preferences taken to be flipped (cDPO)",

@@ -35,7 +35,7 @@ export const DPO: DpoConfig = {
   steps: 60,
   batchSize: 16,
   microBatch: 8,
-  learningRate: 1e-4,
+  learningRate: 1e-6,
   schedule: "linear",
   warmup: 6,
   beta: 0.1,
