@@ -8,12 +8,8 @@ import type { ToArena } from "../../workers/messages.ts";
 const wasm = await port.readBytes();
 const stdlib = await port.readBytes();
 const image = await port.readBytes();
-const answer = wasm && stdlib && image &&
-  await openArena(image.length > 0 ? { wasm, stdlib, image } : { wasm, stdlib }, port.send);
-if (answer) {
-  for (;;) {
-    const request = await port.readBytes();
-    if (!request) break;
-    answer(JSON.parse(new TextDecoder().decode(request)) as ToArena);
-  }
+const answer = await openArena(image.length > 0 ? { wasm, stdlib, image } : { wasm, stdlib }, port.send);
+while (answer) {
+  const request = await port.readBytes();
+  answer(JSON.parse(new TextDecoder().decode(request)) as ToArena);
 }

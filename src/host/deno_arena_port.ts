@@ -3,7 +3,18 @@
 
 import type { FromArena } from "../../workers/messages.ts";
 
-const { stdin, stdout } = Deno;
+const { stdout } = Deno;
+
+/**
+ * Runs in a thread of its own, because this one is Python's: passes standard input on, and ends the process when that
+ * ends. It only does so when the parent is gone, however it went; a program in a loop of C code would never notice.
+ */
+async function readInput() {
+  for await (const chunk of Deno.stdin.readable) postMessage(chunk, { transfer: [chunk.buffer] });
+  Deno.kill(Deno.pid, "SIGKILL"); // Deno.exit would end the thread only
+}
+const input = new Worker(`data:text/javascript,${encodeURIComponent(`(${readInput})()`)}`, { type: "module" });
+
 const realm = globalThis as unknown as Record<string, unknown>;
 for (const name of ["Deno", "process", "Buffer", "caches", "BroadcastChannel", "Worker", "WebSocket", "EventSource"]) {
   delete realm[name];
@@ -15,32 +26,33 @@ realm.WorkerGlobalScope = class {
   }
 };
 
-const reader = stdin.readable.getReader();
-let buffered = new Uint8Array(0);
+const chunks: Uint8Array<ArrayBuffer>[] = [];
+let arrived = () => {};
+input.onmessage = ({ data }: MessageEvent<Uint8Array<ArrayBuffer>>) => {
+  chunks.push(data);
+  arrived();
+};
 
-/** Exactly `count` bytes, or null at the end of the input. */
-async function take(count: number): Promise<Uint8Array<ArrayBuffer> | null> {
+/** Exactly `count` bytes. */
+async function take(count: number): Promise<Uint8Array<ArrayBuffer>> {
   const out = new Uint8Array(count);
   let have = 0;
   while (have < count) {
-    if (buffered.length === 0) {
-      const { value, done } = await reader.read();
-      if (done) return null;
-      buffered = value;
-    }
-    const part = buffered.subarray(0, count - have);
+    if (chunks.length === 0) await new Promise<void>((resolve) => arrived = resolve);
+    const part = chunks[0].subarray(0, count - have);
     out.set(part, have);
     have += part.length;
-    buffered = buffered.subarray(part.length);
+    if (part.length < chunks[0].length) chunks[0] = chunks[0].subarray(part.length);
+    else chunks.shift();
   }
   return out;
 }
 
 export const port = {
-  /** One frame: its length as a little-endian u32, then the bytes. Null at the end of the input. */
-  async readBytes(): Promise<Uint8Array<ArrayBuffer> | null> {
+  /** One frame: its length as a little-endian u32, then the bytes. */
+  async readBytes(): Promise<Uint8Array<ArrayBuffer>> {
     const head = await take(4);
-    return head && await take(new DataView(head.buffer).getUint32(0, true));
+    return await take(new DataView(head.buffer).getUint32(0, true));
   },
   /** Synchronous, because progress must leave while Python holds the thread. */
   send(message: FromArena) {
