@@ -1,6 +1,7 @@
 /**
  * Linear head and log-probability in one: logp[n] = z[n,y] - logsumexp(z[n,:]), z = h w^T, over chunks of the vocabulary,
- * so that no [N,V] tensor exists. The backward pass recomputes each chunk and turns it into its gradient in place:
+ * so that at most 32 MiB of logits exist at a time (64 columns at least; one chunk when that is the whole vocabulary) and
+ * never their gradient beside them. The backward pass recomputes each chunk and turns it into its gradient in place:
  * dz = dlogp (onehot - softmax), dh += dz w_chunk, dw_chunk += dz^T h.
  */
 import foldCode from "../wgsl/token_logprob.wgsl" with { type: "text" };

@@ -18,7 +18,9 @@ interface Lifetime {
 
 /**
  * Whole buffers are shared, never ranges: one buffer bound `read` and `read_write` in one dispatch is refused
- * even where the ranges are disjoint. Greedy in order of time: a value takes the free buffer that grows least.
+ * even where the ranges are disjoint. Greedy by size: the largest values are placed first, and each takes the smallest
+ * buffer that is free for all of its life. In order of time a small value that lives long would take a large buffer that
+ * happens to be free, and the next large value would need another.
  */
 export function planMemory(plan: Plan, share: boolean): MemoryPlan {
   const lifetimes = new Map<Storage, Lifetime>();
@@ -37,29 +39,24 @@ export function planMemory(plan: Plan, share: boolean): MemoryPlan {
 
   const slots = new Map<Storage, number>();
   const sizes: number[] = [];
-  const freeFrom: number[] = []; // the first step at which each buffer is free again
+  const occupants: Lifetime[][] = [];
   let unsharedBytes = 0;
-  const ordered = [...lifetimes].sort((a, b) => a[1].first - b[1].first || b[0].bytes - a[0].bytes);
-  for (const [storage, { first, last }] of ordered) {
+  // The order is total, so that a plan gets the same memory every time.
+  const ordered = [...lifetimes].sort((a, b) =>
+    b[0].bytes - a[0].bytes || a[1].first - b[1].first || a[0].id - b[0].id
+  );
+  for (const [storage, life] of ordered) {
     unsharedBytes += storage.bytes;
-    let best = -1;
-    if (share) {
-      for (let i = 0; i < sizes.length; i++) {
-        if (freeFrom[i] > first) continue;
-        if (best < 0 || waste(sizes[i], storage.bytes) < waste(sizes[best], storage.bytes)) best = i;
-      }
+    // Buffers stand in falling order of size, so the last one that is free is the smallest.
+    let slot = share ? occupants.findLastIndex((others) => others.every((other) => apart(other, life))) : -1;
+    if (slot < 0) {
+      slot = sizes.push(storage.bytes) - 1;
+      occupants.push([]);
     }
-    if (best < 0) {
-      best = sizes.push(0) - 1;
-    }
-    sizes[best] = Math.max(sizes[best], storage.bytes);
-    freeFrom[best] = last + 1;
-    slots.set(storage, best);
+    occupants[slot].push(life);
+    slots.set(storage, slot);
   }
   return { slots, sizes, unsharedBytes };
 }
 
-/** Bytes that a value would leave unused in a buffer, or force it to grow by. */
-function waste(size: number, need: number): number {
-  return Math.abs(size - need);
-}
+const apart = (a: Lifetime, b: Lifetime) => a.last < b.first || b.last < a.first;

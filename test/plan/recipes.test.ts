@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { type Gpu, openGpu, Plan } from "../../src/plan/mod.ts";
+import { createWeights, type Gpu, openGpu, persistent, Plan, planMemory } from "../../src/plan/mod.ts";
+import { linear, tokenLogprob, weightedSum } from "../../kernels/mod.ts";
 import { sftLoss } from "../../src/loss/sft.ts";
 import { createLlama } from "../../src/model/llama.ts";
 import { describeRecipe } from "../../src/recipes/describe.ts";
@@ -38,7 +39,7 @@ function kernelCounts(text: string): string {
 describe("the recipes' plans", () => {
   test("SFT dispatches these kernels, this often", () => {
     expect(kernelCounts(describeRecipe(gpu, config, "sft", 2, 8, false))).toMatchInlineSnapshot(`
-      "plan sft.2x8: 106 dispatches, 583 kFLOP, values 38.5 kB in 35 buffers (75.9 kB unshared)
+      "plan sft.2x8: 106 dispatches, 583 kFLOP, values 32.1 kB in 35 buffers (75.9 kB unshared)
       1 embedding.forward
       5 rmsnorm.forward
       16 matmul_nt
@@ -68,7 +69,7 @@ describe("the recipes' plans", () => {
 
   test("SFT with recomputation runs each block's forward kernels once more", () => {
     expect(kernelCounts(describeRecipe(gpu, config, "sft", 2, 8, true))).toMatchInlineSnapshot(`
-      "plan sft.2x8: 136 dispatches, 725 kFLOP, values 26.8 kB in 18 buffers (107 kB unshared)
+      "plan sft.2x8: 136 dispatches, 725 kFLOP, values 20.7 kB in 19 buffers (107 kB unshared)
       1 embedding.forward
       9 rmsnorm.forward
       30 matmul_nt
@@ -98,7 +99,7 @@ describe("the recipes' plans", () => {
 
   test("DPO dispatches these kernels, this often", () => {
     expect(kernelCounts(describeRecipe(gpu, config, "dpo", 2, 8, false))).toMatchInlineSnapshot(`
-      "plan dpo.2x8: 113 dispatches, 583 kFLOP, values 38.5 kB in 36 buffers (76.0 kB unshared)
+      "plan dpo.2x8: 113 dispatches, 583 kFLOP, values 32.1 kB in 36 buffers (76.0 kB unshared)
       1 embedding.forward
       5 rmsnorm.forward
       16 matmul_nt
@@ -126,6 +127,27 @@ describe("the recipes' plans", () => {
       1 embedding.link
       1 embedding.backward"
     `);
+  });
+
+  test("at 4096 tokens and a vocabulary of 32000 no value but the hidden states is larger than 32 MiB", () => {
+    const N = 4096, V = 32000, C = 8;
+    const specs = [{ name: "w_in", shape: [C, C], decay: true }, { name: "head", shape: [V, C], decay: true }];
+    const { tensors } = createWeights(gpu, specs, true);
+    const plan = new Plan("head");
+    const h = linear(plan, persistent(gpu, "x", [N, C]), tensors.get("w_in")!);
+    const targets = persistent(gpu, "targets", [N], "u32");
+    const { logprob } = tokenLogprob(plan, h, tensors.get("head")!, targets);
+    const one = persistent(gpu, "one", [1]);
+    plan.backward(weightedSum(plan, logprob, persistent(gpu, "mask", [N]), 1), one);
+    const storages = new Set(plan.dispatches.flatMap((dispatch) => dispatch.tensors.map((tensor) => tensor.storage)));
+    const values = [...storages].filter((storage) => storage.kind === "value");
+    const logits = values.filter((storage) => storage.name === "logits");
+    expect(logits.length).toBe(2 * Math.ceil(V / 2048)); // each chunk once in the forward and once in the backward pass
+    expect(Math.max(...logits.map((storage) => storage.bytes))).toBe(32 << 20);
+    const others = values.filter((storage) => storage.name !== "logits");
+    expect(Math.max(...others.map((storage) => storage.bytes))).toBe(N * C * 4); // the hidden states and their gradient
+    const together = planMemory(plan, true).sizes.filter((bytes) => bytes > N * C * 4);
+    expect(together, "chunks take turns in one buffer").toEqual([32 << 20]);
   });
 
   test("no value is bound for its own sake: what one dispatch writes, another reads", () => {
