@@ -1,7 +1,7 @@
 /** Token embedding: y[N,C] = table[V,C] at ids[N], and its deterministic scatter-add gradient. */
 import forwardCode from "../wgsl/embedding.wgsl" with { type: "text" };
 import backwardCode from "../wgsl/embedding_backward.wgsl" with { type: "text" };
-import { elements } from "../src/plan/mod.ts";
+import { elements, showTensor } from "../src/plan/mod.ts";
 import { groups, kernel, type Plan, type Tensor } from "./kernel.ts";
 
 const dims = ["N", "C"];
@@ -14,7 +14,7 @@ const bindings = ["read", "read_write", "read", "read_write"] as const;
 const link = kernel("embedding.link", backwardCode, { entry: "link", bindings, dims });
 const scatter = kernel("embedding.backward", backwardCode, { entry: "scatter", bindings, dims });
 
-/** ids [..] u32 below V -> [.., C]. The caller checks the ids: an id beyond the table reads some other row. */
+/** ids [..] u32 below V -> [.., C]. A table with a gradient must be a weight. The caller checks the ids: an id beyond the table reads some other row. */
 export function embedding(plan: Plan, ids: Tensor, table: Tensor): Tensor {
   const [, C] = table.shape;
   const N = elements(ids.shape);
@@ -23,6 +23,10 @@ export function embedding(plan: Plan, ids: Tensor, table: Tensor): Tensor {
   plan.op([y], [table], () => {
     const target = plan.target(table);
     if (!target) return;
+    // Rows that no id names are never written, so there must be a sum already.
+    if (!target.add) {
+      throw new Error(`Cannot record embedding.backward: ${showTensor(table)} is a value, its gradient needs a weight`);
+    }
     const dy = plan.gradient(y);
     const chain = plan.value("embedding.chain", [N, 2], "u32");
     const tensors = [ids, chain, dy, target.tensor];

@@ -12,6 +12,10 @@ export interface Gpu {
   readonly pipelines: Map<string, GPUComputePipeline>;
   readonly layouts: Map<string, GPUBindGroupLayout>;
   readonly modules: Map<string, GPUShaderModule>;
+  /** Bytes of sentinels behind every buffer: a test aid, see guard.ts. 0 otherwise. */
+  readonly guard: number;
+  /** The buffers that carry sentinels. */
+  readonly guarded: Map<GPUBuffer, { name: string; bytes: number; word: number }>;
   /** Throws the first uncaptured GPU error or the loss of the device. Called after every submit and readback. */
   check(): void;
   close(): void;
@@ -24,7 +28,7 @@ export function debugWords(text: string | undefined): Set<DebugWord> {
 }
 
 /** A device with all of its adapter's limits. Errors when there is no adapter; says what to install. */
-export async function openGpu(options: { debug?: ReadonlySet<DebugWord> } = {}): Promise<Gpu> {
+export async function openGpu(options: { debug?: ReadonlySet<DebugWord>; guard?: number } = {}): Promise<Gpu> {
   if (!navigator.gpu) throw new Error("Cannot open a GPU: this runtime has no WebGPU (navigator.gpu is missing)");
   // One adapter gives one device by the standard, so each call asks for an adapter of its own.
   const adapter = await navigator.gpu.requestAdapter({ powerPreference: "high-performance" });
@@ -62,6 +66,8 @@ export async function openGpu(options: { debug?: ReadonlySet<DebugWord> } = {}):
     pipelines: new Map(),
     layouts: new Map(),
     modules: new Map(),
+    guard: options.guard ?? 0,
+    guarded: new Map(),
     check() {
       if (failure !== null) throw new Error(`GPU error: ${failure.trim()}`);
     },

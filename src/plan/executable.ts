@@ -1,11 +1,12 @@
 /** A compiled plan: memory, pipelines and bind groups made once, then replayed in one pass and one submit. */
 import type { Gpu } from "./device.ts";
 import { describe } from "./describe.ts";
+import { boundBytes, fillWithNan, placeSentinels } from "./guard.ts";
 import { planMemory } from "./memory.ts";
 import { firstNonFinite, formatProfile, type ProfileRow, timeDispatches } from "./profile.ts";
 import type { Dispatch, Kernel, Plan } from "./plan.ts";
 import { createReader, type Reader } from "./store.ts";
-import { byteLength, type Tensor } from "./tensor.ts";
+import type { Tensor } from "./tensor.ts";
 
 export interface Command {
   readonly dispatch: Dispatch;
@@ -25,40 +26,28 @@ export interface Executable {
   /** A reader of kept values and persistent tensors. */
   reader(tensors: readonly Tensor[]): Reader;
   buffer(tensor: Tensor): GPUBuffer;
-  /** With `guard`: throws if a dispatch wrote behind the end of one of its values. */
-  checkGuards(): Promise<void>;
   destroy(): void;
 }
 
-export interface CompileOptions {
-  /** Test aid: bytes (a multiple of 4) behind each value that no kernel may touch. Values then share no memory. */
-  guard?: number;
-}
-
-/** The guard word of value buffer i: distinct, so that a stray copy from one buffer to another shows too. */
-const sentinel = (i: number) => 0x5eed0000 + i;
-
-export async function compile(gpu: Gpu, plan: Plan, options: CompileOptions = {}): Promise<Executable> {
+export async function compile(gpu: Gpu, plan: Plan): Promise<Executable> {
   const { device } = gpu;
-  const guard = options.guard ?? 0;
-  const memory = planMemory(plan, guard === 0 && !gpu.debug.has("noshare"));
+  const memory = planMemory(plan, gpu.guard === 0 && !gpu.debug.has("noshare"));
   const limit = gpu.limits.maxStorageBufferBindingSize;
-  const usage = GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST;
   const buffers = memory.sizes.map((bytes, i) => {
+    const tensor = [...memory.slots].find(([, slot]) => slot === i)![0];
     if (bytes > limit) {
-      const tensor = [...memory.slots].find(([, slot]) => slot === i)![0];
       throw new Error(
         `Cannot compile ${plan.name}: value ${tensor.name} takes ${bytes} bytes, the adapter binds at most ${limit}; ` +
           `use a smaller batch or shorter sequences`,
       );
     }
-    return device.createBuffer({ label: `${plan.name}.value${i}`, size: Math.max(256, bytes) + guard, usage });
+    const usage = GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST;
+    const size = Math.max(256, bytes) + gpu.guard;
+    const created = device.createBuffer({ label: `${plan.name}.value${i}`, size, usage });
+    placeSentinels(gpu, created, `${plan.name}.${tensor.name}`, bytes);
+    fillWithNan(gpu, created, bytes);
+    return created;
   });
-  if (guard > 0) {
-    buffers.forEach((each, i) => {
-      device.queue.writeBuffer(each, memory.sizes[i], new Uint32Array(guard / 4).fill(sentinel(i)));
-    });
-  }
   const buffer = (tensor: Tensor): GPUBuffer => {
     if (tensor.storage.buffer) return tensor.storage.buffer;
     const slot = memory.slots.get(tensor.storage);
@@ -71,14 +60,11 @@ export async function compile(gpu: Gpu, plan: Plan, options: CompileOptions = {}
   const commands = plan.dispatches.map((dispatch, i): Command => {
     const entries: GPUBindGroupEntry[] = [
       { binding: 0, resource: { buffer: dims, offset: i * 256, size: dimsBytes(dispatch.kernel) } },
-      ...dispatch.tensors.map((tensor, k) => ({
-        binding: k + 1,
-        resource: {
-          buffer: buffer(tensor),
-          offset: tensor.offset,
-          size: byteLength(tensor) + (tensor.storage.buffer ? 0 : guard),
-        },
-      })),
+      ...dispatch.tensors.map((tensor, k) => {
+        const bound = buffer(tensor);
+        const size = boundBytes(gpu, tensor, bound);
+        return { binding: k + 1, resource: { buffer: bound, offset: tensor.offset, size } };
+      }),
     ];
     const layout = layoutFor(gpu, dispatch.kernel);
     return { dispatch, pipeline: pipelines[i], bindGroup: device.createBindGroup({ layout, entries }) };
@@ -116,20 +102,12 @@ export async function compile(gpu: Gpu, plan: Plan, options: CompileOptions = {}
     },
     profile: (rounds = 5) => timeDispatches(gpu, executable, rounds),
     reader: (tensors) => createReader(gpu, tensors, buffer),
-    async checkGuards() {
-      for (const [storage, slot] of memory.slots) {
-        const name = storage.name;
-        const tail: Tensor = { name, shape: [(storage.bytes + guard) / 4], dtype: "u32", storage, offset: 0 };
-        const reader = createReader(gpu, [tail], buffer);
-        const [words] = await reader.read();
-        reader.destroy();
-        const at = words.subarray(storage.bytes / 4).findIndex((word) => word !== sentinel(slot));
-        if (at >= 0) throw new Error(`Stray write: ${plan.name} wrote ${at * 4} bytes behind the end of ${name}`);
-      }
-    },
     destroy() {
       if (timing.size > 0) console.error(formatProfile(plan.name, [...timing.values()]));
-      for (const each of [...buffers, dims]) each.destroy();
+      for (const each of [...buffers, dims]) {
+        gpu.guarded.delete(each);
+        each.destroy();
+      }
     },
   };
   return executable;
@@ -184,6 +162,8 @@ async function pipelineFor(gpu: Gpu, dispatch: Dispatch): Promise<GPUComputePipe
   const key = [kernel.entry, kernel.bindings.join(), JSON.stringify(constants), kernel.code].join("\n");
   const known = gpu.pipelines.get(key);
   if (known) return known;
+  // The scope is popped before anything else runs, so that kernels which compile at the same time keep apart.
+  gpu.device.pushErrorScope("validation");
   let module = gpu.modules.get(kernel.code);
   if (!module) {
     if (gpu.debug.has("wgsl")) console.error(`// ${kernel.name}\n${kernel.code}`);
@@ -191,15 +171,16 @@ async function pipelineFor(gpu: Gpu, dispatch: Dispatch): Promise<GPUComputePipe
     gpu.modules.set(kernel.code, module);
   }
   const layout = gpu.device.createPipelineLayout({ bindGroupLayouts: [layoutFor(gpu, kernel)] });
-  try {
-    const pipeline = await gpu.device.createComputePipelineAsync({
-      label: kernel.name,
-      layout,
-      compute: { module, entryPoint: kernel.entry, constants },
-    });
-    gpu.pipelines.set(key, pipeline);
-    return pipeline;
-  } catch (error) {
-    throw new Error(`Cannot compile kernel ${kernel.name}: ${(error as Error).message.trim()}`);
+  const compute = { module, entryPoint: kernel.entry, constants };
+  const compiled = gpu.device.createComputePipelineAsync({ label: kernel.name, layout, compute }).then(
+    (pipeline) => ({ pipeline, message: "" }),
+    (error: Error) => ({ pipeline: null, message: error.message }),
+  );
+  const invalid = await gpu.device.popErrorScope();
+  const { pipeline, message } = await compiled;
+  if (invalid || !pipeline) {
+    throw new Error(`Cannot compile kernel ${kernel.name}: ${(invalid?.message ?? message).trim()}`);
   }
+  gpu.pipelines.set(key, pipeline);
+  return pipeline;
 }

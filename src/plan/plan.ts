@@ -28,7 +28,7 @@ export interface Dispatch {
 }
 
 /** Where a gradient rule writes: `add` is true if the place already holds a partial sum. */
-export interface GradientTarget {
+interface GradientTarget {
   readonly tensor: Tensor;
   readonly add: boolean;
 }
@@ -85,22 +85,23 @@ export class Plan {
 
   /** The gradient that has reached an output, for use inside a gradient rule. */
   gradient(tensor: Tensor): Tensor {
-    const whole = this.gradients.get(tensor.storage);
-    if (!whole) throw new Error(`Cannot record the gradient of ${showTensor(tensor)}: none has reached it`);
-    return { ...whole, name: `d_${tensor.name}`, shape: tensor.shape };
+    requireWhole(tensor);
+    const known = this.gradients.get(tensor.storage);
+    if (!known) throw new Error(`Cannot record the gradient of ${showTensor(tensor)}: none has reached it`);
+    return { ...known, name: `d_${tensor.name}`, shape: tensor.shape };
   }
 
-  hasGradient(tensor: Tensor): boolean {
-    return this.gradients.has(tensor.storage);
-  }
-
-  /** Where the gradient of an input goes, or null if nothing asks for it. Weights always accumulate. */
+  /**
+   * Where the gradient of an input goes, or null if nothing asks for it. Weights always accumulate, parts of them too; a
+   * value has one gradient for all of it, so a rule that writes it in parts takes rows of the target.
+   */
   target(tensor: Tensor): GradientTarget | null {
     const { storage } = tensor;
     if (!storage.needsGrad) return null;
     if (storage.gradient) {
       return { tensor: { ...tensor, name: `d_${tensor.name}`, storage: storage.gradient }, add: true };
     }
+    requireWhole(tensor);
     const known = this.gradients.get(storage);
     if (known) return { tensor: { ...known, shape: tensor.shape }, add: true };
     const created = this.value(`d_${tensor.name}`, tensor.shape);
@@ -111,6 +112,7 @@ export class Plan {
   /** Records the backward pass of a scalar. `one` is a tensor that holds 1, the gradient of the loss by itself. */
   backward(loss: Tensor, one: Tensor): void {
     if (byteLength(loss) !== 4) throw new Error(`Cannot record the backward pass: ${showTensor(loss)} is no scalar`);
+    requireWhole(loss);
     this.gradients.set(loss.storage, one);
     this.unwind(this.tape);
     this.tape = [];
@@ -152,5 +154,12 @@ export class Plan {
     for (let i = tape.length - 1; i >= 0; i--) {
       if (tape[i].outputs.some((output) => this.gradients.has(output.storage))) tape[i].backward();
     }
+  }
+}
+
+/** Gradients of values are kept by storage: a part would pass for the whole. */
+function requireWhole(tensor: Tensor): void {
+  if (tensor.offset !== 0 || byteLength(tensor) !== tensor.storage.bytes) {
+    throw new Error(`Cannot record the gradient of ${showTensor(tensor)}: it is a part of a value`);
   }
 }

@@ -1,5 +1,6 @@
 /** Persistent GPU memory: inputs, state and flat weight pages. Values live in src/plan/memory.ts. */
 import type { Gpu } from "./device.ts";
+import { placeSentinels } from "./guard.ts";
 import { byteLength, type DType, newStorage, type Shape, type Storage, type Tensor } from "./tensor.ts";
 
 /** Binding offsets are multiples of 256 bytes, so a flat page places each tensor on such a border. */
@@ -13,7 +14,9 @@ function allocate(gpu: Gpu, bytes: number, label: string): GPUBuffer {
     );
   }
   const usage = GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_DST | GPUBufferUsage.COPY_SRC;
-  return gpu.device.createBuffer({ label, size: Math.max(align(bytes), ALIGN), usage });
+  const buffer = gpu.device.createBuffer({ label, size: Math.max(align(bytes), ALIGN) + gpu.guard, usage });
+  placeSentinels(gpu, buffer, label, bytes);
+  return buffer;
 }
 
 /** A zero-initialised tensor with a buffer of its own: step inputs, caches, counters. Shared by any number of plans. */

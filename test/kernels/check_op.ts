@@ -1,9 +1,11 @@
 /**
  * One line of test per op. Forward against a float64 reference; gradients against central differences of that reference;
- * accumulation by recording the op twice; guards behind every value; inputs once as weights and once as values.
+ * accumulation by recording the op twice; sentinels behind every buffer and NaN in every value before the run; inputs once
+ * as weights and once as values. The GPU must be opened with `GUARDED`.
  */
 import { expect } from "vitest";
 import {
+  checkGuards,
   compile,
   createWeights,
   elements,
@@ -15,14 +17,20 @@ import {
 } from "../../src/plan/mod.ts";
 import { add, weightedSum } from "../../kernels/mod.ts";
 
+export const GUARDED = { guard: 256 };
+
 export interface OpCheck {
   /** Differentiable inputs: shape of each, and its numbers; without them, seeded ones of the given spread (default 1). */
   inputs: Record<string, { shape: number[]; spread?: number; data?: Float32Array }>;
   /** Inputs without a gradient. */
   given?: Record<string, { shape: number[]; data: Uint32Array | Float32Array }>;
   record: (plan: Plan, tensors: Record<string, Tensor>) => Tensor;
+  /** Inputs as weights, as values, or (by default) one after the other. */
+  modes?: readonly Mode[];
   reference: (values: Record<string, Float64Array>) => Float64Array;
 }
+
+type Mode = "weights" | "values";
 
 /** Seeded uniform numbers (mulberry32). */
 export function random(seed: number): () => number {
@@ -54,25 +62,23 @@ export function expectClose(
 }
 
 export async function checkOp(gpu: Gpu, check: OpCheck): Promise<void> {
-  for (const mode of ["weights", "values"] as const) await checkOpIn(gpu, check, mode);
+  for (const mode of check.modes ?? ["weights", "values"] as const) await checkOpIn(gpu, check, mode);
 }
 
-async function checkOpIn(gpu: Gpu, check: OpCheck, mode: "weights" | "values"): Promise<void> {
+async function checkOpIn(gpu: Gpu, check: OpCheck, mode: Mode): Promise<void> {
   const draw = random(7);
   const names = Object.keys(check.inputs);
   const data: Record<string, Float32Array> = {};
-  const weights = createWeights(
-    gpu,
-    names.map((name) => ({ name, shape: check.inputs[name].shape, decay: true })),
-    true,
-  );
   const plan = new Plan("check");
   const tensors: Record<string, Tensor> = {};
+  const gradients: Tensor[] = []; // whole pages: a tensor and the padding behind it
   for (const name of names) {
     const { shape, spread = 1 } = check.inputs[name];
     data[name] = check.inputs[name].data ??
       Float32Array.from({ length: elements(shape) }, () => (draw() * 2 - 1) * spread);
+    const weights = createWeights(gpu, [{ name, shape, decay: true }], true); // a page each, so that each has sentinels
     const weight = weights.tensors.get(name)!;
+    gradients.push(weights.pages[0].gradients!);
     write(gpu, weight, data[name]);
     // As a value, an input gets its gradient in fresh memory first, and passes it on to the weight behind it.
     tensors[name] = mode === "weights" ? weight : add(plan, weight, persistent(gpu, "zero", shape));
@@ -93,11 +99,15 @@ async function checkOpIn(gpu: Gpu, check: OpCheck, mode: "weights" | "values"): 
   plan.backward(add(plan, losses[0], losses[1]), one);
   for (const output of outputs) plan.keep(output);
 
-  const executable = await compile(gpu, plan, { guard: 256 });
+  const executable = await compile(gpu, plan);
   await executable.run();
-  const gradients = names.map((name) => plan.target(weights.tensors.get(name)!)!.tensor);
-  const [first, second, ...got] = await executable.reader([...outputs, ...gradients]).read();
-  await executable.checkGuards();
+  const [first, second, ...pages] = await executable.reader([...outputs, ...gradients]).read();
+  await checkGuards(gpu);
+  const got = pages.map((page, i) => {
+    const size = data[names[i]].length;
+    expect(page.subarray(size).every((pad) => pad === 0), `${mode}: padding of ${names[i]} stays zero`).toBe(true);
+    return page.subarray(0, size) as Float32Array;
+  });
 
   const exact = Object.fromEntries(names.map((name) => [name, Float64Array.from(data[name])]));
   const want = check.reference(exact);
@@ -126,9 +136,7 @@ async function checkOpIn(gpu: Gpu, check: OpCheck, mode: "weights" | "values"): 
         return (i: number) => v[i];
       });
     const slopes = directions.map((direction) => 2 * slope(direction)); // the op was recorded twice
-    const found = directions.map((direction) =>
-      (got[k] as Float32Array).reduce((sum, g, i) => sum + g * direction(i), 0)
-    );
+    const found = directions.map((direction) => got[k].reduce((sum, g, i) => sum + g * direction(i), 0));
     const largest = Math.max(...slopes.map(Math.abs), 1e-3);
     expectClose(found, slopes, 1e-5 * largest * (whole ? 1 : 10), 1e-3, `${mode} gradient of ${name}`);
   });

@@ -1,5 +1,5 @@
-import { afterAll, beforeAll, describe, test } from "vitest";
-import { type Gpu, openGpu } from "../../src/plan/mod.ts";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { createWeights, type Gpu, openGpu, persistent, Plan } from "../../src/plan/mod.ts";
 import {
   add,
   attention,
@@ -13,11 +13,11 @@ import {
   tokenLogprob,
   weightedSum,
 } from "../../kernels/mod.ts";
-import { checkOp, random } from "./check_op.ts";
+import { checkOp, GUARDED, random } from "./check_op.ts";
 import * as reference from "./reference.ts";
 
 let gpu: Gpu;
-beforeAll(async () => void (gpu = await openGpu()));
+beforeAll(async () => void (gpu = await openGpu(GUARDED)));
 afterAll(() => gpu.close());
 
 const ints = (count: number, below: number, seed: number) => {
@@ -28,6 +28,18 @@ const floats = (count: number, seed: number) => {
   const draw = random(seed);
   return Float32Array.from({ length: count }, () => draw() * 2 - 1);
 };
+
+test("the gradient of an embedding table that is no weight is refused", () => {
+  const plan = new Plan("p");
+  const weights = createWeights(gpu, [{ name: "w", shape: [11, 6], decay: true }], true);
+  const table = add(plan, weights.tensors.get("w")!, weights.tensors.get("w")!);
+  const y = embedding(plan, persistent(gpu, "ids", [1], "u32"), table);
+  const one = persistent(gpu, "one", [1]);
+  const loss = weightedSum(plan, y, persistent(gpu, "mask", [6]), 1);
+  expect(() => plan.backward(loss, one)).toThrow(
+    "Cannot record embedding.backward: sum [11,6] is a value, its gradient needs a weight",
+  );
+});
 
 describe("every op agrees with its float64 reference, forward and gradient", () => {
   for (const [N, I, O] of [[7, 5, 3], [9, 8, 12], [33, 20, 28], [1, 4, 4], [13, 6, 8]]) {
@@ -53,6 +65,7 @@ describe("every op agrees with its float64 reference, forward and gradient", () 
       given: { ids: { shape: [37], data: ids } },
       record: (plan, t) => embedding(plan, t.ids, t.table),
       reference: (v) => reference.embedding(ids, v.table, 6),
+      modes: ["weights"],
     }));
   for (const [N, C] of [[5, 7], [35, 70]]) {
     test(`rmsnorm ${N} rows of ${C}`, () =>

@@ -1,10 +1,10 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { compile, createWeights, type Gpu, openGpu, persistent, Plan, write } from "../../src/plan/mod.ts";
+import { checkGuards, compile, createWeights, type Gpu, openGpu, persistent, Plan, write } from "../../src/plan/mod.ts";
 import { adamw, gradNorm } from "../../kernels/mod.ts";
-import { expectClose, random } from "./check_op.ts";
+import { expectClose, GUARDED, random } from "./check_op.ts";
 
 let gpu: Gpu;
-beforeAll(async () => void (gpu = await openGpu()));
+beforeAll(async () => void (gpu = await openGpu(GUARDED)));
 afterAll(() => gpu.close());
 
 /** AdamW as in Loshchilov & Hutter, epsilon after the bias correction (PyTorch); clip factor max / (norm + 1e-6). */
@@ -67,6 +67,7 @@ describe("the optimizer step", () => {
       ...names.map((name) => weights.tensors.get(name)!),
       ...names.map(gradientOf),
     ]).read();
+    await checkGuards(gpu);
     const all = [...data.values()].flatMap(({ g }) => [...g]);
     const wantNorm = Math.sqrt(all.reduce((sum, g) => sum + g * g, 0));
     expectClose(normGot, [wantNorm, 2 / (wantNorm + 1e-6)], 0, 1e-5, "norm and clip factor");

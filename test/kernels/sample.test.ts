@@ -1,10 +1,11 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { compile, type Gpu, openGpu, persistent, Plan, write } from "../../src/plan/mod.ts";
+import { checkGuards, compile, type Gpu, openGpu, persistent, Plan, write } from "../../src/plan/mod.ts";
 import { sample } from "../../kernels/mod.ts";
+import { GUARDED } from "./check_op.ts";
 import { philox, unitFloat } from "../../src/model/philox.ts";
 
 let gpu: Gpu;
-beforeAll(async () => void (gpu = await openGpu()));
+beforeAll(async () => void (gpu = await openGpu(GUARDED)));
 afterAll(() => gpu.close());
 
 interface Settings {
@@ -41,6 +42,7 @@ async function draw(logits: number[], B: number, options: Settings) {
   const step = async () => {
     await executable.run();
     const [current, positions, done, tokens] = await reader.read();
+    await checkGuards(gpu);
     return { current: [...current], positions: [...positions], done: [...done], tokens: [...tokens] };
   };
   return { first: await step(), step };

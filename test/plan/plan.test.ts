@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import {
   compile,
+  createWeights,
   debugWords,
   describe as describePlan,
   type Gpu,
@@ -12,7 +13,7 @@ import {
   rows,
   write,
 } from "../../src/plan/mod.ts";
-import { add, linear, rmsnorm, swiglu } from "../../kernels/mod.ts";
+import { add, linear, rmsnorm, swiglu, weightedSum } from "../../kernels/mod.ts";
 import { createLlama } from "../../src/model/llama.ts";
 import { batchInputs, score } from "../../src/recipes/scorer.ts";
 
@@ -54,6 +55,21 @@ describe("recording", () => {
     expect(rows(x, 4, 2)).toMatchObject({ shape: [2, 16], offset: 256 });
     expect(() => rows(x, 1, 2)).toThrow("offset 64 is no multiple of 256");
     expect(() => rows(x, 4, 5)).toThrow("out of range");
+  });
+
+  test("a part of a value has no gradient of its own, and a part of a weight has", () => {
+    const plan = new Plan("p");
+    const one = persistent(gpu, "one", [1]);
+    const weights = createWeights(gpu, [{ name: "w", shape: [8, 64], decay: true }], true);
+    const w = weights.tensors.get("w")!;
+    expect(plan.target(rows(w, 2, 3))).toMatchObject({ add: true, tensor: { offset: 512, shape: [3, 64] } });
+    const whole = add(plan, w, w);
+    const part = rows(whole, 2, 1);
+    const loss = weightedSum(plan, part, persistent(gpu, "mask", [64]), 1);
+    const text = "Cannot record the gradient of sum [1,64]: it is a part of a value";
+    expect(() => plan.backward(loss, one)).toThrow(text);
+    expect(() => plan.gradient(part)).toThrow(text);
+    expect(() => plan.backward({ ...whole, shape: [1] }, one)).toThrow("sum [1]: it is a part of a value");
   });
 
   test("only a scalar has a backward pass, and only what a weight reaches is recorded", () => {
@@ -127,16 +143,25 @@ describe("running", () => {
     broken.close();
   });
 
-  test("a kernel that does not compile is named", async () => {
-    const plan = new Plan("p");
-    const code = "struct Dims { N: u32 }\n@group(0) @binding(0) var<uniform> dims: Dims;\nfn main( {";
-    const out = plan.value("out", [1]);
-    const kernel = { name: "torn", code, entry: "main", bindings: ["write" as const], dims: [] };
-    const own = await openGpu();
-    plan.dispatch(kernel, [out], { dims: {}, workgroups: [1, 1, 1] });
-    await expect(compile(own, plan)).rejects.toThrow(/^Cannot compile kernel torn: |^GPU error: /);
-    own.close();
-  });
+  const head = "@group(0) @binding(1) var<storage, read_write> a: array<f32>;\n@compute @workgroup_size(1)\n";
+  for (
+    const [what, code, binding] of [
+      ["does not parse", `${head} fn main( {`, "write"],
+      ["lacks the entry point", `${head} fn other() { a[0] = 1; }`, "write"],
+      ["writes what its layout only reads", `${head} fn main() { a[0] = 1; }`, "read"],
+    ] as const
+  ) {
+    test(`a kernel that ${what} is named`, async () => {
+      const own = await openGpu();
+      const plan = new Plan("p");
+      plan.keep(add(plan, persistent(own, "x", [4]), persistent(own, "y", [4]))); // compiles at the same time
+      const kernel = { name: "torn", code, entry: "main", bindings: [binding], dims: [] };
+      plan.dispatch(kernel, [plan.value("out", [1])], { dims: {}, workgroups: [1, 1, 1] });
+      await expect(compile(own, plan)).rejects.toThrow(/^Cannot compile kernel torn: \S/);
+      own.check(); // reported once, and by name: nothing is left over for the next run
+      own.close();
+    });
+  }
 
   test("DEBUG=nan names the first dispatch that wrote a non-finite value", async () => {
     const watching = await openGpu({ debug: debugWords("nan") });
