@@ -5,7 +5,7 @@ import keyValueCode from "../wgsl/attention_key_value.wgsl" with { type: "text" 
 import queryCode from "../wgsl/attention_query.wgsl" with { type: "text" };
 import { kernel, type Plan, same, type Tensor } from "./kernel.ts";
 
-export interface AttentionSizes {
+interface AttentionSizes {
   B: number;
   T: number;
   H: number;

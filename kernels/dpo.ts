@@ -25,7 +25,7 @@ export const DPO_METRICS = [
   "logps/rejected",
 ] as const;
 
-export interface DpoInputs {
+interface DpoInputs {
   /** [2P] sums of the policy: P chosen, then P rejected. */
   logprobs: Tensor;
   /** [2P] sums of the frozen reference. */

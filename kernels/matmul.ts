@@ -18,13 +18,13 @@ export const matmulAny = kernel("matmul", any, {
   bindings: ["read", "read", "read", "read_write"],
   dims: [...MNK, "a_m", "a_k", "b_k", "b_n"],
 });
-export const matmulNt = kernel("matmul_nt", nt, {
+const matmulNt = kernel("matmul_nt", nt, {
   entry: "main",
   bindings: ["read", "read", "read", "read_write"],
   dims: MNK,
 });
-export const matmulNn = kernel("matmul_nn", nn, { entry: "main", bindings: ["read", "read", "read_write"], dims: MNK });
-export const matmulTn = kernel("matmul_tn", tn, { entry: "main", bindings: ["read", "read", "read_write"], dims: MNK });
+const matmulNn = kernel("matmul_nn", nn, { entry: "main", bindings: ["read", "read", "read_write"], dims: MNK });
+const matmulTn = kernel("matmul_tn", tn, { entry: "main", bindings: ["read", "read", "read_write"], dims: MNK });
 
 const tile = (n: number, m: number, size: number): [number, number, number] => [
   Math.ceil(n / (8 * size)),

@@ -1,8 +1,8 @@
 export { accumulateInto, add } from "./add.ts";
 export { adamw, gradNorm } from "./adamw.ts";
-export { attention, type AttentionSizes } from "./attention.ts";
+export { attention } from "./attention.ts";
 export { attentionDecode, cacheWrite } from "./decode.ts";
-export { dpo, DPO_METRICS, type DpoInputs } from "./dpo.ts";
+export { dpo, DPO_METRICS } from "./dpo.ts";
 export { embedding } from "./embedding.ts";
 export { linear } from "./matmul.ts";
 export { rmsnorm } from "./rmsnorm.ts";

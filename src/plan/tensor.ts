@@ -2,7 +2,7 @@
 
 export type DType = "f32" | "u32" | "i32";
 export type Shape = readonly number[];
-export type StorageKind = "weight" | "gradient" | "input" | "value";
+type StorageKind = "weight" | "gradient" | "input" | "value";
 
 /** Bytes on the GPU. `buffer` is there from the start for everything that outlives a plan, and unset for values. */
 export interface Storage {
