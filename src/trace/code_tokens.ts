@@ -36,9 +36,12 @@ export function codeTokens(text: string): string[] {
       continue;
     }
     if (lineStart !== null) {
+      const deeper = indents.length;
       while (indents.at(-1)! > lineStart) indents.pop();
+      // Back to a column that no open block has: Python refuses it, so it is not the same program as one that fits.
+      const misfit = indents.length < deeper && indents.at(-1)! < lineStart;
       if (indents.at(-1)! < lineStart) indents.push(lineStart);
-      tokens.push(`⏎${indents.length - 1}`);
+      tokens.push(`⏎${indents.length - 1}${misfit ? "!" : ""}`);
       lineStart = null;
     }
     if ("([{".includes(token)) brackets++;

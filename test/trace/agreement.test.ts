@@ -144,6 +144,8 @@ describe("code tokens", () => {
     ) {
       expect(normalisedCode(other)).not.toBe(normalisedCode(base));
     }
+    // A first line one column too deep is a syntax error, and must not pass for its neighbour that runs.
+    expect(normalisedCode("     x = 1\n    return x")).not.toBe(normalisedCode("    x = 1\n    return x"));
     expect(normalisedCode("'a  b'")).not.toBe(normalisedCode("'a b'"));
     expect(normalisedCode("'# no comment'")).not.toBe(normalisedCode("'# another'"));
   });
