@@ -68,3 +68,18 @@ describe.skipIf(Deno.build.os !== "linux")("an interpreter in an endless loop", 
     await until("the interpreter's end", () => look(arena) === null || null);
   });
 });
+
+test.skipIf(Deno.build.os !== "linux")("an idle interpreter ends with its program too", async () => {
+  const source = `import { spawnArena } from ${
+    JSON.stringify(new URL("../../src/host/deno_arena.ts", import.meta.url))
+  };
+    console.log((await spawnArena()).child.pid);
+    setTimeout(() => {}, 60_000);`;
+  const parent = new Deno.Command(Deno.execPath(), { args: ["eval", source], stdin: "null", stdout: "piped" }).spawn();
+  pids.push(parent.pid);
+  const { value } = await parent.stdout.getReader().read();
+  const arena = Number(new TextDecoder().decode(value));
+  expect(look(arena)?.parent).toBe(parent.pid);
+  parent.kill("SIGKILL");
+  await until("the interpreter's end", () => look(arena) === null || null);
+});

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { createPool } from "../../src/trace/pool.ts";
-import type { Outcome, ProgramJob, Stage, Verdict } from "../../src/trace/schema.ts";
+import { defaultLimits, type Outcome, type ProgramJob, type Stage, type Verdict } from "../../src/trace/schema.ts";
 import { asserts, testPool } from "./helpers.ts";
 
 const pool = testPool();
@@ -94,6 +94,15 @@ describe("verdicts of programs, harmless and hostile", () => {
     expect(result.stage).toBe("run");
     expect(result.tests.map((test) => test.outcome)).toEqual(["PASS", "KILL"]);
     expect((await pool.run(asserts("def f(x):\n  return x\n", "f", tests))).passed).toBe(true);
+  });
+
+  test("the default budget ends in steps, not in time, even where every line is a long one", async () => {
+    const program = "def f(x):\n  a = list(range(200))\n  while True:\n    x = sum(a)\n";
+    // A tenth of both budgets: the same proportion in a tenth of the time.
+    const { stepsPerTest, wallMsPerProgram } = defaultLimits;
+    const tenth = { stepsPerTest: stepsPerTest / 10, wallMsPerProgram: wallMsPerProgram / 10 };
+    const result = await pool.run(asserts(program, "f", tests, { limits: tenth }));
+    expect(result.tests.map((test) => test.outcome)).toEqual(["FUEL", "FUEL"]);
   });
 
   test("a program that hangs only while it is traced keeps its verdict and has no trace", async () => {
