@@ -3,8 +3,9 @@
  * because Deno cannot end a worker that is busy; killing one stops whatever it does within about 30 ms.
  */
 import { imageKey } from "../../workers/image.ts";
-import { ArenaDied, type FromArena, hear } from "../../workers/messages.ts";
-import type { Arena, ArenaReply, ArenaRequest, LastWords } from "../trace/schema.ts";
+import { newAnswers } from "../../workers/answers.ts";
+import { ArenaDied, type FromArena } from "../../workers/messages.ts";
+import type { Arena, ArenaReply, ArenaRequest } from "../trace/schema.ts";
 
 const root = new URL("../../", import.meta.url);
 const bootTimeoutMs = 60_000;
@@ -121,8 +122,7 @@ addEventListener("unload", () => running.forEach((arena) => arena.kill()));
 
 class ProcessArena implements Arena {
   alive = true;
-  #waiting: { resolve(reply: FromArena): void; reject(error: Error): void } | null = null;
-  #last: LastWords = { tests: [], loaded: false };
+  #answers = newAnswers(() => this.kill());
   #writer: WritableStreamDefaultWriter<Uint8Array>;
   #lastWords = "";
 
@@ -135,24 +135,15 @@ class ProcessArena implements Arena {
 
   /** Sends the files; gives back the image if the process had to make one. */
   async boot(files: Uint8Array[]): Promise<Uint8Array | undefined> {
-    const ready = this.#next(bootTimeoutMs);
+    const ready = this.#answers.ready(bootTimeoutMs);
     ready.catch(() => {});
     for (const file of files) await this.#write(file);
-    const message = await ready;
-    if (message.kind !== "ready") {
-      this.kill();
-      throw new Error(
-        `Cannot start Python: ${message.kind === "failed" ? message.message : `it said ${message.kind}`}`,
-      );
-    }
-    return message.image;
+    return (await ready).image;
   }
 
   async request(message: ArenaRequest, timeoutMs: number): Promise<ArenaReply> {
     if (!this.alive) throw new ArenaDied("ended", "the Python process has ended");
-    if (this.#waiting) throw new Error("an arena takes one request at a time");
-    this.#last = { tests: [], loaded: false };
-    const reply = this.#next(timeoutMs);
+    const reply = this.#answers.next(timeoutMs);
     reply.catch(() => {});
     await this.#write(new TextEncoder().encode(JSON.stringify(message)));
     return await reply as ArenaReply;
@@ -166,26 +157,7 @@ class ProcessArena implements Arena {
     } catch {
       // It ended by itself just now.
     }
-    this.#fail("ended", "the Python process was killed");
-  }
-
-  #next(timeoutMs: number): Promise<FromArena> {
-    return new Promise((resolve, reject) => {
-      const timer = setTimeout(() => {
-        this.#fail("timeout", `no answer within ${timeoutMs} ms`);
-        this.kill();
-      }, timeoutMs);
-      const settle = <T>(then: (value: T) => void) => (value: T) => {
-        clearTimeout(timer);
-        this.#waiting = null;
-        then(value);
-      };
-      this.#waiting = { resolve: settle(resolve), reject: settle(reject) };
-    });
-  }
-
-  #fail(reason: "timeout" | "ended", detail: string) {
-    this.#waiting?.reject(new ArenaDied(reason, detail, this.#last));
+    this.#answers.fail("ended", "the Python process was killed");
   }
 
   async #write(body: Uint8Array) {
@@ -205,14 +177,13 @@ class ProcessArena implements Arena {
     try {
       for await (const body of frames(this.child.stdout)) {
         if (announced) {
-          this.#waiting?.resolve({ ...announced, image: body });
+          this.#answers.receive({ ...announced, image: body });
           announced = undefined;
           continue;
         }
         const message = JSON.parse(decoder.decode(body)) as FromArena;
         if (message.kind === "ready" && message.image) announced = message;
-        else if (message.kind !== "progress") this.#waiting?.resolve(message);
-        else hear(this.#last, message);
+        else this.#answers.receive(message);
       }
     } catch {
       // Broken output counts as an end.
@@ -221,7 +192,7 @@ class ProcessArena implements Arena {
     this.alive = false;
     running.delete(this);
     const words = this.#lastWords.trim().split("\n").slice(-3).join(" ");
-    this.#fail("ended", `the Python process ended with code ${status.code}${words && `: ${words}`}`);
+    this.#answers.fail("ended", `the Python process ended with code ${status.code}${words && `: ${words}`}`);
   }
 
   async #hearErrors() {
