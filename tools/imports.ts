@@ -28,7 +28,11 @@ export const rules: [string, Rule][] = [
   ["src/loss", { code: ["src/plan", "kernels"], types: ["src/model", "src/optim"], packages: [] }],
   ["src/optim", { code: ["src/plan", "kernels"], types: ["src/model", "src/loss"], packages: [] }],
   // Plain functions flow one way: files and trace, then data, then eval.
-  ["src/data", { code: ["src/files", "src/trace"], types: [...shaped, "src/host/host.ts"], packages: ["npm:@huggingface/tokenizers"] }],
+  ["src/data", {
+    code: ["src/files", "src/trace"],
+    types: [...shaped, "src/host/host.ts"],
+    packages: ["npm:@huggingface/tokenizers"],
+  }],
   ["src/files", { code: [], types: [...shaped, "src/host/host.ts"], packages: [] }],
   ["src/trace", { code: [], types: [...shaped, "src/host/host.ts", "workers/messages.ts"], packages: ["npm:pyodide"] }],
   ["src/eval", { code: ["src/data"], types: [...shaped, "src/host/host.ts"], packages: [] }],
