@@ -86,7 +86,7 @@ describe("bad input: one line and a non-zero exit", () => {
       /^error: option '--order <name>' argument 'etta' is invalid\. Allowed choices are .*binary.*eta/,
     ],
     ["a word where a number belongs", () => ["--steps", "many"], /argument 'many' is invalid\. not a number\.$/],
-    ["a count of zero", () => ["--samples", "0"], "error: Cannot train: samples is 0, at least 1 is needed"],
+    ["a count of zero", () => ["--samples", "0"], /argument '0' is invalid\. not a whole number from 1\.$/],
     [
       "a folder that cannot be written",
       () => ["--out", `${folder}/two.jsonl/run`],
