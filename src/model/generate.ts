@@ -28,6 +28,8 @@ export interface Completion {
 }
 
 export interface Generator {
+  /** The token at which a sequence stops. */
+  readonly eosId: number;
   /** Yields completions of consecutive requests, a batch at a time, in order. */
   run(requests: readonly Request[], options: SamplingOptions): AsyncGenerator<Completion[]>;
   destroy(): void;
@@ -66,6 +68,7 @@ export async function createGenerator(model: Llama, B: number, S: number, longes
   const result = decode.reader([state.tokens, state.positions, state.done]);
   const setup = { gpu, config, B, S, longestPrompt, state, prompts, prefill, decode, watch, result };
   return {
+    eosId: config.eosId,
     run: (requests, options) => run(setup, requests, options),
     destroy() {
       for (const each of [prefill, decode, watch, result]) each.destroy();

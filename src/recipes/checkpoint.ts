@@ -1,7 +1,7 @@
 /** Model folders and training checkpoints. A checkpoint counts only once `latest.json`, written last, points to it. */
 import type { Gpu } from "../plan/mod.ts";
 import type { Host } from "../host/host.ts";
-import { readSafetensors, writeSafetensors } from "../files/safetensors.ts";
+import { readSafetensors, takeTensor, writeSafetensors } from "../files/safetensors.ts";
 import { formatConfig, parseConfig } from "../model/config.ts";
 import { createLlama, getWeights, type Llama, setWeights } from "../model/llama.ts";
 import type { Optimizer } from "../optim/adamw.ts";
@@ -15,7 +15,10 @@ export async function loadModel(host: Host, gpu: Gpu, dir: string, training: boo
 }
 
 async function loadWeights(host: Host, model: Llama, path: string): Promise<void> {
-  setWeights(model, readSafetensors(await host.readBytes(path), path).tensors, path);
+  const file = readSafetensors(await host.readBytes(path), path);
+  // A tensor in a dtype that is not read here is there all the same: say so, not that it is missing.
+  for (const name of model.weights.tensors.keys()) if (file.skipped.has(name)) takeTensor(file, name);
+  setWeights(model, file.tensors, path);
 }
 
 /** Writes a Hugging Face folder; tokenizer files are copied from `tokenizerDir`. */

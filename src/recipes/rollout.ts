@@ -91,7 +91,7 @@ export async function* rollout(
     const batch = requests.slice(next, next += completions.length);
     tokens += completions.reduce((sum, completion) => sum + completion.tokens.length, 0);
     running = Promise.all(batch.map(({ problem, index, prompt }, i) => {
-      const answer = finish(completions[i], prompt, problem, tokenizer);
+      const answer = finish(completions[i], prompt, problem, given);
       const job = { ...programJob(problem, answer.completion, options.traced ? "deciding" as const : "none" as const) };
       return pool.run({ ...job, id: `${problem.id}#${index}`, streams: options.traced })
         .then((result): Sample => ({ problemId: problem.id, index, ...answer, result }));
@@ -117,12 +117,13 @@ export class Stopped extends Error {
 }
 
 /** Text of a completion, cut at the first stop of its code mode. */
-function finish(completion: Completion, prompt: readonly number[], problem: Problem, tokenizer: Tokenizer) {
+function finish(completion: Completion, prompt: readonly number[], problem: Problem, given: RolloutGiven) {
+  const { tokenizer, generator } = given;
   const text = decodeContinuation(tokenizer, [...prompt], completion.tokens);
   const cuts = STOPS[problem.codeMode].map((stop) => text.indexOf(stop)).filter((at) => at > 0);
   if (cuts.length === 0) return { completion: text, tokens: completion.tokens, finished: completion.finished };
   const cut = text.slice(0, Math.min(...cuts) + 1); // the line break stays
-  return { completion: cut, tokens: [...tokenizer.encode(cut), tokenizer.eosId], finished: true };
+  return { completion: cut, tokens: [...tokenizer.encode(cut), generator.eosId], finished: true };
 }
 
 /** A last line cut short by a crash is dropped. */

@@ -52,6 +52,21 @@ describe("model folders", () => {
     );
   });
 
+  test("a tensor in a dtype that is not read is named with its dtype, not as missing", async () => {
+    const { host } = await folder();
+    const bytes = await host.readBytes("m/model.safetensors");
+    const length = Number(new DataView(bytes.buffer, bytes.byteOffset).getBigUint64(0, true));
+    const header = JSON.parse(new TextDecoder().decode(bytes.subarray(8, 8 + length)));
+    header["model.norm.weight"].dtype = "I32"; // as wide as F32, so every offset still fits
+    const text = new TextEncoder().encode(JSON.stringify(header).padEnd(length));
+    expect(text.length).toBe(length);
+    bytes.set(text, 8);
+    await host.write("m/model.safetensors", bytes);
+    await expect(loadModel(host, gpu, "m", false)).rejects.toThrow(
+      'Cannot read m/model.safetensors: tensor "model.norm.weight" has dtype I32, only F32, F16 and BF16 can be read',
+    );
+  });
+
   test("a wrong shape is named with both shapes", async () => {
     const { host } = await folder((tensors) => {
       const { shape } = tensors.get("model.layers.0.mlp.up_proj.weight")!;
