@@ -21,7 +21,7 @@ const pattern = new RegExp(
 
 /**
  * The tokens of a program: comments, blank lines and spacing inside a line are gone; every line starts with `⏎`
- * followed by its nesting depth, so that indentation counts and its width does not.
+ * followed by its nesting depth, so that indentation counts and its width does not, but for the first line's.
  */
 export function codeTokens(text: string): string[] {
   const tokens: string[] = [];
@@ -41,7 +41,9 @@ export function codeTokens(text: string): string[] {
       // Back to a column that no open block has: Python refuses it, so it is not the same program as one that fits.
       const misfit = indents.length < deeper && indents.at(-1)! < lineStart;
       if (indents.at(-1)! < lineStart) indents.push(lineStart);
-      tokens.push(`⏎${indents.length - 1}${misfit ? "!" : ""}`);
+      // A text that starts indented is the body of a function whose head fixed that column: there the width counts.
+      const base = tokens.length === 0 && lineStart > 0 ? `@${lineStart}` : "";
+      tokens.push(`⏎${indents.length - 1}${base}${misfit ? "!" : ""}`);
       lineStart = null;
     }
     if ("([{".includes(token)) brackets++;

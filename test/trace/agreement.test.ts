@@ -144,6 +144,8 @@ describe("code tokens", () => {
     ) {
       expect(normalisedCode(other)).not.toBe(normalisedCode(base));
     }
+    // A body that stands one column off its head's does not compile, and must not pass for its neighbour that does.
+    expect(normalisedCode("   return x")).not.toBe(normalisedCode("    return x"));
     // A first line one column too deep is a syntax error, and must not pass for its neighbour that runs.
     expect(normalisedCode("     x = 1\n    return x")).not.toBe(normalisedCode("    x = 1\n    return x"));
     expect(normalisedCode("'a  b'")).not.toBe(normalisedCode("'a b'"));
