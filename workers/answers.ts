@@ -13,20 +13,21 @@ export interface Answers {
   fail(reason: "timeout" | "ended", detail: string): void;
 }
 
-/** @param end stops the interpreter, whatever it is doing */
+/** @param end stops the interpreter, whatever it is doing; what it still says until `fail` counts */
 export function newAnswers(end: () => void): Answers {
+  let expired: string | null = null;
   let waiting: { resolve(message: FromArena): void; reject(error: Error): void } | null = null;
   let last: LastWords = { tests: [], loaded: false };
 
   function fail(reason: "timeout" | "ended", detail: string) {
-    waiting?.reject(new ArenaDied(reason, detail, last));
+    waiting?.reject(expired ? new ArenaDied("timeout", expired, last) : new ArenaDied(reason, detail, last));
   }
   function next(timeoutMs: number): Promise<FromArena> {
     if (waiting) throw new Error("an arena takes one request at a time");
     last = { tests: [], loaded: false };
     return new Promise((resolve, reject) => {
       const timer = setTimeout(() => {
-        fail("timeout", `no answer within ${timeoutMs} ms`);
+        expired = `no answer within ${timeoutMs} ms`;
         end();
       }, timeoutMs);
       const settle = <T>(then: (value: T) => void) => (value: T) => {
@@ -45,7 +46,7 @@ export function newAnswers(end: () => void): Answers {
   }
   function receive(message: FromArena) {
     if (message.kind === "progress") hear(last, message);
-    else waiting?.resolve(message);
+    else if (!expired) waiting?.resolve(message);
   }
   return { next, ready, receive, fail };
 }

@@ -2,8 +2,8 @@
 // entry of a Web Worker it talks through postMessage; in Deno src/host/deno_arena_child.ts gives it standard input and
 // output instead.
 
-import { bootInterpreter, type Interpreter } from "../src/trace/interpreter.ts";
-import { runProgram, runScript } from "../src/trace/arena.ts";
+import { bootInterpreter } from "../src/trace/interpreter.ts";
+import { type Interpreters, runProgram, runScript } from "../src/trace/arena.ts";
 import type { ArenaAssets, FromArena, ToArena } from "./messages.ts";
 
 /** Boots and returns the function that answers requests. Progress goes to `send` while a program runs. */
@@ -12,19 +12,22 @@ export async function openArena(
   send: (message: FromArena) => void,
 ): Promise<((request: ToArena) => void) | null> {
   const start = performance.now();
-  let interpreter: Interpreter & { image: Uint8Array<ArrayBuffer> };
+  let interpreters: Interpreters;
+  let image: Uint8Array<ArrayBuffer>;
   try {
-    interpreter = await bootInterpreter(assets);
+    const program = await bootInterpreter(assets);
+    image = program.image;
+    interpreters = { program, judge: await bootInterpreter({ ...assets, image }) };
   } catch (error) {
     send({ kind: "failed", message: error instanceof Error ? error.message : String(error) });
     return null;
   }
   const bootMs = performance.now() - start;
-  send(assets.image ? { kind: "ready", bootMs } : { kind: "ready", bootMs, image: interpreter.image });
+  send(assets.image ? { kind: "ready", bootMs } : { kind: "ready", bootMs, image });
   return (request) => {
     const reply = request.kind === "run"
-      ? runProgram(interpreter, request.job, request.limits, send)
-      : runScript(interpreter, request.source, request.input);
+      ? runProgram(interpreters, request.job, request.limits, send)
+      : runScript(interpreters, request.source, request.input);
     send(reply);
   };
 }

@@ -9,6 +9,7 @@ import type { Arena, ArenaReply, ArenaRequest } from "../trace/schema.ts";
 
 const root = new URL("../../", import.meta.url);
 const bootTimeoutMs = 60_000;
+const lastWordsMs = 1_000;
 
 /** How an arena's Deno is started: no permission, nothing from the network, and nobody to ask for more. */
 export const arenaFlags = [
@@ -122,7 +123,7 @@ addEventListener("unload", () => running.forEach((arena) => arena.kill()));
 
 class ProcessArena implements Arena {
   alive = true;
-  #answers = newAnswers(() => this.kill());
+  #answers = newAnswers(() => this.#expire());
   #writer: WritableStreamDefaultWriter<Uint8Array>;
   #lastWords = "";
 
@@ -149,6 +150,13 @@ class ProcessArena implements Arena {
     return await reply as ArenaReply;
   }
 
+  /** Time is up: with its input closed the process gives its last words and ends itself; or else it is killed. */
+  #expire() {
+    void this.#writer.close().catch(() => {});
+    const timer = setTimeout(() => this.kill(), lastWordsMs);
+    this.child.status.then(() => clearTimeout(timer));
+  }
+
   kill() {
     if (!this.alive) return;
     this.alive = false;
@@ -161,11 +169,11 @@ class ProcessArena implements Arena {
   }
 
   async #write(body: Uint8Array) {
-    const head = new Uint8Array(4);
-    new DataView(head.buffer).setUint32(0, body.length, true);
+    const frame = new Uint8Array(4 + body.length);
+    new DataView(frame.buffer).setUint32(0, body.length, true);
+    frame.set(body, 4);
     try {
-      await this.#writer.write(head);
-      await this.#writer.write(body);
+      await this.#writer.write(frame);
     } catch {
       // A closed pipe: the process has ended, and #listen says so to whoever waits.
     }

@@ -6,14 +6,39 @@ import type { FromArena } from "../../workers/messages.ts";
 const { stdout } = Deno;
 
 /**
- * Runs in a thread of its own, because this one is Python's: passes standard input on, and ends the process when that
- * ends. It only does so when the parent is gone, however it went; a program in a loop of C code would never notice.
+ * What the running program has done so far, as JSON lines after their length: read by the other thread if this one has
+ * to be ended. Sending each line at once would cost more than running most programs.
+ */
+const lastWords = new SharedArrayBuffer(1 << 20);
+const lastBytes = new Uint8Array(lastWords, 4);
+const lastLength = new Int32Array(lastWords, 0, 1);
+
+/**
+ * Runs in a thread of its own, because this one is Python's: passes standard input on, and when that ends, writes the
+ * last words and ends the process. Input ends when the parent has waited long enough, or is gone, however it went; a
+ * program in a loop of C code would never notice.
  */
 async function readInput() {
+  let words: SharedArrayBuffer;
+  onmessage = ({ data }) => words = data;
   for await (const chunk of Deno.stdin.readable) postMessage(chunk, { transfer: [chunk.buffer] });
-  Deno.kill(Deno.pid, "SIGKILL"); // Deno.exit would end the thread only
+  try {
+    const length = Atomics.load(new Int32Array(words!, 0, 1), 0);
+    const bytes = new Uint8Array(words!, 4, length).slice();
+    for (let start = 0; start < length;) {
+      const end = bytes.indexOf(10, start);
+      const frame = new Uint8Array(4 + end - start);
+      new DataView(frame.buffer).setUint32(0, end - start, true);
+      frame.set(bytes.subarray(start, end), 4);
+      for (let at = 0; at < frame.length;) at += Deno.stdout.writeSync(frame.subarray(at));
+      start = end + 1;
+    }
+  } finally {
+    Deno.kill(Deno.pid, "SIGKILL"); // Deno.exit would end the thread only
+  }
 }
 const input = new Worker(`data:text/javascript,${encodeURIComponent(`(${readInput})()`)}`, { type: "module" });
+input.postMessage(lastWords);
 
 const realm = globalThis as unknown as Record<string, unknown>;
 for (const name of ["Deno", "process", "Buffer", "caches", "BroadcastChannel", "Worker", "WebSocket", "EventSource"]) {
@@ -48,24 +73,36 @@ async function take(count: number): Promise<Uint8Array<ArrayBuffer>> {
   return out;
 }
 
+const encoder = new TextEncoder();
+
 export const port = {
   /** One frame: its length as a little-endian u32, then the bytes. */
   async readBytes(): Promise<Uint8Array<ArrayBuffer>> {
     const head = await take(4);
     return await take(new DataView(head.buffer).getUint32(0, true));
   },
-  /** Synchronous, because progress must leave while Python holds the thread. */
+  /** Synchronous, because it is Python that holds the thread. */
   send(message: FromArena) {
+    if (message.kind === "progress") return keep(encoder.encode(JSON.stringify(message) + "\n"));
+    Atomics.store(lastLength, 0, 0);
     if (message.kind === "ready" && message.image) {
       // The only bytes an arena sends: announced in the JSON, then a frame of their own.
-      sendFrame(new TextEncoder().encode(JSON.stringify({ ...message, image: true })));
+      sendFrame(encoder.encode(JSON.stringify({ ...message, image: true })));
       sendFrame(message.image);
-    } else sendFrame(new TextEncoder().encode(JSON.stringify(message)));
+    } else sendFrame(encoder.encode(JSON.stringify(message)));
   },
 };
 
+function keep(line: Uint8Array) {
+  const have = lastLength[0];
+  if (have + line.length > lastBytes.length) return sendFrame(line.subarray(0, -1));
+  lastBytes.set(line, have);
+  Atomics.store(lastLength, 0, have + line.length);
+}
+
 function sendFrame(body: Uint8Array) {
-  const head = new Uint8Array(4);
-  new DataView(head.buffer).setUint32(0, body.length, true);
-  for (const part of [head, body]) for (let at = 0; at < part.length;) at += stdout.writeSync(part.subarray(at));
+  const frame = new Uint8Array(4 + body.length);
+  new DataView(frame.buffer).setUint32(0, body.length, true);
+  frame.set(body, 4);
+  for (let at = 0; at < frame.length;) at += stdout.writeSync(frame.subarray(at));
 }

@@ -1,5 +1,6 @@
-// What an arena does with a request: the untraced pass that gives the verdict, then, in an interpreter as new, the
-// traced replay of the one test that decides.
+// What an arena does with a request. Two interpreters share the work: the judge has the tests and what they expect, the
+// other runs the program and is told one operation at a time. The judge's pass gives the verdict; then the operations
+// are repeated in an interpreter as new, with the ones of the deciding test traced.
 
 import type { ArenaProgress } from "../../workers/messages.ts";
 import type { Execution, Interpreter } from "./interpreter.ts";
@@ -17,95 +18,187 @@ import type {
 import { hear, stoppedProgram, summarize } from "./verdict.ts";
 import { expandTrace, type WireTrace } from "./wire.ts";
 
-/** Which call of the run a traced pass records. */
-type Target = { test: number; occurrence: number; call: number | null } | { load: true };
+export interface Interpreters {
+  judge: Interpreter;
+  program: Interpreter;
+}
 
-/** What harness.py writes. */
-type PassAnswer = {
+/** What harness.py writes in the judge. */
+interface Judgement {
   stage: Stage;
   verdict: Verdict | null;
   error: ErrorInfo | null;
   tests: TestResult[];
-  where: (Target | null)[];
-  trace: WireTrace | null;
-};
+  /** per test the first and the last operation that belongs to it */
+  where: ([number, number] | null)[];
+}
+
+/** One operation as the judge wrote it, and the answer's second line: the value or error, without its cost. */
+interface Operation {
+  text: string;
+  said: string;
+}
 
 // WebAssembly memory never shrinks: past this size the arena asks to be replaced.
 const recycleBytes = 128 * 1024 * 1024;
+const judgeBytes = 512 * 1024 * 1024;
 
 export function runProgram(
-  interpreter: Interpreter,
+  { judge, program }: Interpreters,
   job: ProgramJob,
   limits: Limits,
   send: (progress: ArenaProgress) => void,
 ): ArenaReply {
   const start = performance.now();
+  const reply = (result: ProgramResult): ArenaReply => {
+    return { kind: "result", result, recycle: grown(judge) || grown(program) };
+  };
   const elapsed = () => performance.now() - start;
-  const reply = (result: ProgramResult): ArenaReply => ({ kind: "result", result, recycle: grown(interpreter) });
   const last: LastWords = { tests: [], loaded: false };
-  // Progress lines start with a word the program can't guess from outside, so that what it prints there is ignored.
-  const nonce = crypto.randomUUID();
-  const first = interpreter.execute(JSON.stringify({ ...request(job, limits), nonce }), limits.memoryBytes, (line) => {
-    if (!line.startsWith(nonce)) return;
-    const progress: ArenaProgress = { kind: "progress", ...JSON.parse(line.slice(nonce.length)) };
-    if ("result" in progress) return; // whole results are put together here, never in Python
+  const operations: Operation[] = [];
+  const session = newSession(program, job, limits);
+  judge.begin(judgeBytes, (message) => {
+    const text = message.slice(1);
+    if (message[0] === "A") return undefined;
+    if (message[0] === "C") {
+      const answer = session(text);
+      operations.push({ text, said: secondLine(answer) });
+      return answer;
+    }
+    const progress: ArenaProgress = { kind: "progress", ...JSON.parse(text) };
     hear(last, progress);
     send(progress);
+    return "";
   });
-  if (first.fatal) {
-    return reply(
-      stoppedProgram(job.id, fatalVerdict(first.fatal), first.fatal.message, last.tests, last.loaded, elapsed()),
-    );
+  const { program: _program, ...request } = jobRequest(job);
+  const { output, fatal } = judge.call(
+    `{"kind":"judge"}\n${JSON.stringify({ ...request, helpers: job.helpers, limits, tests: JSON.stringify(job.tests) })}`,
+  );
+  if (fatal) {
+    judge.rewind();
+    return reply(stoppedProgram(job.id, "crash", fatal.message, last.tests, last.loaded, elapsed()));
   }
-  const answer = JSON.parse(first.output) as PassAnswer | { failed: string };
-  if ("failed" in answer) return { kind: "error", message: answer.failed, recycle: grown(interpreter) };
+  const answer = JSON.parse(output.slice(1)) as Judgement | { failed: string };
+  if ("failed" in answer) return { kind: "error", message: answer.failed, recycle: grown(judge) };
 
-  const { stage, verdict, error } = answer;
-  const judged = { stage, verdict, tests: answer.tests, ...(error ? { error } : {}) };
+  const { stage, verdict, error, tests, where } = answer;
+  const judged = { stage, verdict, tests, ...(error ? { error } : {}) };
   const traceTest = deciding(job, answer);
-  const target = stage === "load" ? { load: true } : traceTest === undefined ? undefined : answer.where[traceTest];
-  const wanted = job.trace !== "none" && stage !== "syntax" && target;
-  if (wanted || (job.streams && stage === "run")) {
-    // Should the replay have to be killed, the verdict is already out.
-    send({ kind: "progress", result: summarize(job.id, { ...judged, elapsedMs: elapsed() }) });
-    const again = { ...request(job, limits), target: wanted ? target : null, streams: job.streams ?? false };
-    const second = interpreter.execute(JSON.stringify(again), limits.memoryBytes, () => {});
-    // A replay that breaks the interpreter leaves the verdict as it is and just has no trace.
-    const replay = second.fatal ? null : JSON.parse(second.output) as PassAnswer;
-    replay?.tests?.forEach((test, index) => {
-      if (test.values) answer.tests[index].values = test.values;
-    });
-    if (replay?.trace) {
-      const trace = expandTrace(replay.trace);
-      return reply(summarize(job.id, { ...judged, elapsedMs: elapsed(), trace, traceTest }));
-    }
+  const target = stage === "load" ? [0, 0] : traceTest === undefined ? null : where[traceTest];
+  const traced = job.trace !== "none" && stage !== "syntax" && target;
+  if (!traced && !(job.streams && stage === "run")) {
+    return reply(summarize(job.id, { ...judged, elapsedMs: elapsed() }));
   }
-  return reply(summarize(job.id, { ...judged, elapsedMs: elapsed() }));
+  // Should the replay have to be killed, the verdict is already out.
+  send({ kind: "progress", result: summarize(job.id, { ...judged, elapsedMs: elapsed() }) });
+  const again = replay(newSession(program, job, limits), operations, {
+    full: traced || null,
+    fullTest: traced ? traceTest : undefined,
+    streams: job.streams && stage === "run" ? where : [],
+  });
+  for (const [index, values] of again.streams) tests[index].values = values;
+  const trace = again.trace ? { trace: expandTrace(again.trace), traceTest: stage === "load" ? undefined : traceTest } : {};
+  return reply(summarize(job.id, {
+    ...judged,
+    ...(again.differs && stage === "run" ? { verdict: "flaky" as const } : {}),
+    elapsedMs: elapsed(),
+    ...trace,
+  }));
 }
 
-export function runScript(interpreter: Interpreter, source: string, input: unknown): ArenaReply {
-  const memoryBytes = 512 * 1024 * 1024;
-  const { output, fatal } = interpreter.execute(
-    JSON.stringify({ kind: "script", source, input }),
-    memoryBytes,
-    () => {},
-  );
-  const recycle = grown(interpreter);
+/** A program's interpreter as new, and the function that carries out one operation after the other in it. */
+function newSession(program: Interpreter, job: ProgramJob, limits: Limits) {
+  program.rewind();
+  program.begin(limits.memoryBytes);
+  let broken: string | null = null;
+  let first = true;
+  return (operation: string, trace: Record<string, unknown> = {}): string => {
+    if (broken) return broken;
+    const { helpers: _helpers, compare: _compare, tests: _tests, ...request } = jobRequest(job);
+    const control = { kind: "operation", ...trace, ...(first ? { job: request, limits } : {}) };
+    first = false;
+    const { output, fatal } = program.call(`${JSON.stringify(control)}\n${operation}`);
+    if (!fatal) return output;
+    return broken = `!${JSON.stringify([fatalVerdict(fatal), fatal.message])}`;
+  };
+}
+
+interface Wanted {
+  /** the operations to trace with all events */
+  full: number[] | null;
+  fullTest: number | undefined;
+  /** per test the operations whose value-change stream is wanted */
+  streams: ([number, number] | null)[];
+}
+
+/** The same operations once more. `differs`: one was answered otherwise than the first time. */
+function replay(session: ReturnType<typeof newSession>, operations: Operation[], wanted: Wanted) {
+  const spans = wanted.streams.flatMap((span, test) => span && test !== wanted.fullTest ? [{ span, test, full: false }] : []);
+  if (wanted.full) spans.push({ span: wanted.full as [number, number], test: wanted.fullTest ?? 0, full: true });
+  const end = Math.max(...spans.map(({ span }) => span[1]));
+  const streams: [number, string[]][] = [];
+  let trace: WireTrace | undefined;
+  let differs = false;
+  let cut: number[] | null = null; // the span whose trace is already complete
+  let comparable = true; // until a traced test ended early, for it has fewer steps to spend
+  for (let index = 0; index <= end; index++) {
+    const current = spans.find(({ span }) => span[0] <= index && index <= span[1]);
+    if (cut && cut === current?.span) continue; // the rest of a test that was too long to trace
+    const control = current && {
+      trace: current.full ? "full" : "stream",
+      stream: wanted.streams.length > 0,
+      last: index === current.span[1],
+    };
+    const answer = session(operations[index].text, control);
+    const third = answer.slice(answer.indexOf("\n", answer.indexOf("\n") + 1) + 1);
+    const complete = current && third !== "" && answer[0] !== "!";
+    if (complete) {
+      const found = JSON.parse(third) as { stream: string[] | null; trace?: WireTrace };
+      if (found.stream && current.test < wanted.streams.length) streams.push([current.test, found.stream]);
+      trace = found.trace ?? trace;
+      if (index < current.span[1]) cut = current.span;
+    }
+    if (answer.slice(0, answer.indexOf("\n")).includes('"over":"steps"')) comparable = false;
+    if (comparable && disagree(secondLine(answer), operations[index].said)) differs = true;
+  }
+  return { trace, streams, differs };
+}
+
+/**
+ * Whether two answers to one operation show a program that does not repeat itself: another value, or another kind of
+ * error. How deep a recursion went or what memory was left is the interpreter's, and tracing changes it.
+ */
+function disagree(one: string, other: string): boolean {
+  if (one === other) return false;
+  const kinds = [one, other].map((said) => /^\{"error":\{"type":("[^"]*")/.exec(said)?.[1] ?? said.slice(0, 4));
+  if (kinds.some((kind) => /^("RecursionError"|"MemoryError"|\{"x"|!\[)/.test(kind))) return false;
+  return kinds[0] !== kinds[1] || kinds[0] === '{"v"';
+}
+
+function secondLine(answer: string): string {
+  return answer.split("\n", 2)[1] ?? answer;
+}
+
+export function runScript({ program }: Interpreters, source: string, input: unknown): ArenaReply {
+  program.rewind();
+  program.begin(judgeBytes);
+  const { output, fatal } = program.call(`{"kind":"script"}\n${JSON.stringify({ source, input })}`);
+  const recycle = grown(program);
   if (fatal) return { kind: "error", message: `the script ended the interpreter: ${fatal.message}`, recycle };
-  const answer = JSON.parse(output) as { value?: unknown; error?: string; failed?: string };
+  const answer = JSON.parse(output.slice(1)) as { value?: unknown; error?: string; failed?: string };
   const message = answer.error ?? answer.failed;
   return message === undefined ? { kind: "value", value: answer.value, recycle } : { kind: "error", message, recycle };
 }
 
-function request(job: ProgramJob, limits: Limits) {
+function jobRequest(job: ProgramJob) {
   const { id: _id, trace: _trace, streams: _streams, limits: _limits, ...rest } = job;
-  return { kind: "run", ...rest, limits };
+  return rest;
 }
 
 /** The first failing test, else the first; or the one the job names. */
-function deciding(job: ProgramJob, answer: PassAnswer): number | undefined {
-  if (typeof job.trace === "number") return answer.where[job.trace] ? job.trace : undefined;
-  const ran = answer.tests.filter((test) => answer.where[test.index]);
+function deciding(job: ProgramJob, { tests, where }: Judgement): number | undefined {
+  if (typeof job.trace === "number") return where[job.trace] ? job.trace : undefined;
+  const ran = tests.filter((test) => where[test.index]);
   return (ran.find((test) => test.outcome !== "PASS" && test.outcome !== "SKIP") ?? ran[0])?.index;
 }
 

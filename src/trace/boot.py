@@ -48,7 +48,7 @@ def _boot():
     import random
 
     random.seed(0)
-    sys.setrecursionlimit(1000)
+    sys.setrecursionlimit(1006)  # a thousand for the program, as it has natively, and our own frames below it
     sys.dont_write_bytecode = True
     sys.path[:] = [path for path in sys.path if path.startswith("/lib")]
 
@@ -61,8 +61,9 @@ def _boot():
         module.__dict__["__builtins__"] = dict(vars(builtins))
         sys.modules["etalon_" + name] = module
         exec(compile(sources[name], "<etalon " + name + ">", "exec"), module.__dict__)
-    sys.modules["etalon_judge"].keep_classes()
-    sys._etalon = sys.modules["etalon_harness"].main
+    sys.addaudithook(sys.modules["etalon_counter"].hear_exec)
+    with open("/run/entry", "w") as file:
+        file.write(str(id(sys.modules["etalon_harness"].main)))  # JavaScript calls it by its address
     # The modules know each other by now; no program shall come to them by name.
     for name in list(sys.modules):
         if name.startswith("etalon_"):

@@ -9,6 +9,15 @@ TOOL = 4
 _monitoring = getattr(sys, "monitoring", None)
 
 
+_current = None  # the counter of the program that runs
+
+
+def hear_exec(event, args):
+    """An audit hook: code that the program makes itself, by exec or eval, counts too. No program can remove a hook."""
+    if event == "exec" and _current is not None and not args[0].co_filename.startswith("/lib/"):
+        _current.watch(args[0])
+
+
 class OutOfSteps(BaseException):
     """Raised in the program at every line beyond its budget."""
 
@@ -30,12 +39,19 @@ class StepCounter:
         return last
 
     def start(self):
-        if _monitoring is None:
+        global _current
+        _current = self
+        if _monitoring is None or _monitoring.get_tool(TOOL) is not None:
             return
         events = _monitoring.events
         _monitoring.use_tool_id(TOOL, "etalon steps")
         _monitoring.register_callback(TOOL, events.LINE, self._on_line)
         _monitoring.register_callback(TOOL, events.JUMP, self._on_jump)
+
+    def rest(self):
+        """Until the next start, code that is made is not the program's."""
+        global _current
+        _current = None
 
     def watch(self, code):
         """Counts in this code object and all that are defined in it. Only there: instrumenting the library and the
@@ -46,10 +62,6 @@ class StepCounter:
         for constant in code.co_consts:
             if type(constant) is type(code):
                 self.watch(constant)
-
-    def stop(self):
-        if _monitoring is not None and _monitoring.get_tool(TOOL) is not None:
-            _monitoring.free_tool_id(TOOL)
 
     def _on_line(self, code, line):
         self.steps += 1

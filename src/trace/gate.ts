@@ -9,11 +9,20 @@ export interface Gate {
   stderr: string;
   keepStderr: boolean;
   /** Before each program: budgets, clock and randomness start anew. */
-  reset(memoryBytes: number, onLine: (line: string) => void): void;
+  reset(memoryBytes: number, onMessage: (text: string) => void): void;
+  /** What Python reads next from the port. */
+  feed(text: string): void;
   // What the gated imports share.
-  state: { closed: boolean; memoryBytes: number; written: number; nowMs: number; random: number; line: string };
-  onLine(line: string): void;
+  state: { closed: boolean; memoryBytes: number; written: number; nowMs: number; random: number };
+  input: Uint8Array;
+  onMessage(text: string): void;
 }
+
+/**
+ * A descriptor no file has: whole messages go out by one write each, and come in by reads. Nothing secret passes here
+ * in the interpreter of a program, which may use it as well.
+ */
+const port = 1000;
 
 // Reading the in-memory file system and closing down: harmless, and Python needs it to import its own library.
 const open = new Set([
@@ -31,7 +40,6 @@ const open = new Set([
   "__syscall_ioctl",
   "__syscall_getuid32_js",
   "fd_close",
-  "fd_read",
   "fd_seek",
   "fd_pread",
   "fd_fdstat_get",
@@ -50,6 +58,8 @@ const open = new Set([
   "_abort_js",
 ]);
 
+const encoder = new TextEncoder();
+const decoder = new TextDecoder();
 const epochMs = Date.UTC(2025, 0, 1);
 const fileBytes = 4 * 1024 * 1024; // what a program may write to /tmp
 const EPERM = 63;
@@ -63,13 +73,17 @@ export function newGate(): Gate {
     violation: null,
     stderr: "",
     keepStderr: false,
-    state: { closed: false, memoryBytes: 0, written: 0, nowMs: epochMs, random: 1, line: "" },
-    onLine: () => {},
-    reset(memoryBytes, onLine) {
+    state: { closed: false, memoryBytes: 0, written: 0, nowMs: epochMs, random: 1 },
+    input: new Uint8Array(0),
+    onMessage: () => {},
+    reset(memoryBytes, onMessage) {
       gate.violation = null;
       gate.stderr = "";
-      gate.onLine = onLine;
-      gate.state = { closed: true, memoryBytes, written: 0, nowMs: epochMs, random: 0x9e3779b9, line: "" };
+      gate.onMessage = onMessage;
+      gate.state = { closed: true, memoryBytes, written: 0, nowMs: epochMs, random: 0x9e3779b9 };
+    },
+    feed(text) {
+      gate.input = encoder.encode(text);
     },
   };
   return gate;
@@ -140,17 +154,23 @@ function replacement(name: string, real: ImportedFunction, gate: Gate): Imported
       };
     case "emscripten_resize_heap":
       return (bytes: number) => (bytes >>> 0) > gate.state.memoryBytes ? 0 : real(bytes);
+    case "fd_read":
+      return (fd: number, vectors: number, count: number, result: number) => {
+        if (fd !== port) return real(fd, vectors, count, result);
+        const taken = scatter(gate.heap(), vectors, count, gate.input);
+        gate.input = gate.input.subarray(taken);
+        new DataView(gate.heap().buffer).setUint32(result, taken, true);
+        return 0;
+      };
     case "fd_write":
       return (fd: number, vectors: number, count: number, result: number) => {
         const bytes = gather(gate.heap(), vectors, count);
-        if (fd > 2) {
+        if (fd === port) gate.onMessage(decoder.decode(bytes));
+        else if (fd > 2) {
           gate.state.written += bytes.length;
           return gate.state.written > fileBytes ? ENOSPC : real(fd, vectors, count, result);
-        }
-        // 1 carries the harness's progress lines and 2 the interpreter's last words: neither goes to a terminal.
-        const text = new TextDecoder().decode(bytes);
-        if (fd === 1) lines(gate, text);
-        else if (gate.stderr.length < 20_000) gate.stderr += text;
+        } else if (fd === 2 && gate.stderr.length < 20_000) gate.stderr += decoder.decode(bytes);
+        // 1 and 2 lead nowhere; the interpreter's last words are kept.
         new DataView(gate.heap().buffer).setUint32(result, bytes.length, true);
         return 0;
       };
@@ -174,10 +194,15 @@ function gather(heap: Uint8Array, vectors: number, count: number): Uint8Array {
   return whole;
 }
 
-function lines(gate: Gate, text: string) {
-  const pending = gate.state.line + text;
-  const parts = pending.split("\n");
-  // A program may write to descriptor 1 too; what never ends a line is not kept without bound.
-  gate.state.line = parts.pop()!.slice(-100_000);
-  for (const line of parts) gate.onLine(line);
+/** Fills the buffers from the front of `bytes`; gives back how many it took. */
+function scatter(heap: Uint8Array, vectors: number, count: number, bytes: Uint8Array): number {
+  const view = new DataView(heap.buffer);
+  let taken = 0;
+  for (let i = 0; i < count; i++) {
+    const start = view.getUint32(vectors + 8 * i, true);
+    const part = bytes.subarray(taken, taken + view.getUint32(vectors + 8 * i + 4, true));
+    heap.set(part, start);
+    taken += part.length;
+  }
+  return taken;
 }

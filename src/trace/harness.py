@@ -1,31 +1,70 @@
-# One request: load a program, run its tests under a step budget, trace what was asked for, write the answer.
-import io
+# The way in from JavaScript, for both interpreters: the judge's, which has the tests, and the program's, which answers
+# the judge's operations.
 import json
+import random
 import sys
 
-from etalon_channel import progress, read_request, write_answer
+from etalon_channel import receive, send
+from etalon_codec import loads
 from etalon_kinds import prepare
-from etalon_load import load
+from etalon_oracle import Stopped
 from etalon_printed import Printed
-from etalon_run import FILE, Run, StopTests
-from etalon_snapshot import class_name, message
+from etalon_run import Run
+from etalon_session import Session, json_text
+from etalon_snapshot import class_name
+
+_session = None
 
 
 def main():
-    del sys._etalon  # the way in is not for programs; the rewound heap has it again
-    request = read_request()
-    say = progress(request.pop("nonce", None))
+    """One request: a program to judge, an operation on a loaded program, or a script of our own."""
+    control, request = receive().split("\n", 1)
+    control = loads(control)
+    kind = control["kind"]
     try:
-        answer = run_script(request) if request["kind"] == "script" else run_program(Run(request, say))
+        if kind == "operation":
+            return send(operate(control, loads(request)))
+        if kind == "judge":
+            answer = judge(loads(request))
+        else:
+            answer = script(loads(request))
     except BaseException as error:
         import traceback
 
         answer = {"failed": "".join(traceback.format_exception(error))[-4000:]}
-    sys.settrace(None)
-    write_answer(answer)
+    send("A" + json_text(answer))
 
 
-def run_script(request):
+def operate(control, operation):
+    global _session
+    if "job" in control:
+        _session = Session(control["job"], control["limits"])
+    try:
+        return _session.answer(operation, control)
+    except BaseException as error:
+        # Only a program that went for the engine itself gets here.
+        name = class_name(type(error))
+        broken = {"type": name, "message": "the program broke what runs it", "line": None, "bases": ["SystemError"]}
+        return '{"steps":0,"line":null}\n{"error":' + json_text(broken) + "}\n"
+
+
+def judge(request):
+    def say(what):
+        send("P" + json_text(what))
+
+    random.seed(0)
+    sys.stdout = Printed(0, keep=False)
+    run = Run(request, say)
+    names, runner = prepare(run)
+    try:
+        if run.load(names):
+            runner(run)
+    except Stopped:
+        pass  # the case it happened in knows
+    return {"stage": run.stage, "verdict": run.verdict, "error": run.error, "tests": run.tests, "where": run.where}
+
+
+def script(request):
     space = {"__name__": "script", "__builtins__": __import__("builtins")}
     try:
         exec(compile(request["source"], "<script>", "exec"), space)
@@ -35,43 +74,3 @@ def run_script(request):
         import traceback
 
         return {"error": "".join(traceback.format_exception(error))[-4000:]}
-
-
-def run_program(run):
-    stdin, stdout, stderr = sys.stdin, sys.stdout, sys.stderr
-    sys.stdin = io.TextIOWrapper(io.BytesIO(b""), encoding="utf-8")
-    sys.stdout, sys.stderr = run.out, Printed(0, keep=False)
-    run.counter.start()
-    try:
-        judge(run)
-    except StopTests:
-        pass
-    finally:
-        run.counter.stop()
-        sys.settrace(None)
-        sys.stdin, sys.stdout, sys.stderr = stdin, stdout, stderr
-    return {"stage": run.stage, "verdict": run.verdict, "error": run.error, "tests": run.tests,
-            "where": run.where, "trace": run.trace}
-
-
-def judge(run):
-    try:
-        code = compile(run.program, FILE, "exec", dont_inherit=True)
-    except (SyntaxError, ValueError, MemoryError, RecursionError, OverflowError) as error:
-        run.stage, run.verdict = "syntax", "syntax_error"
-        run.error = {"type": class_name(type(error)), "message": _syntax_message(error),
-                     "line": getattr(error, "lineno", None)}
-        prepare(run)
-        return
-    run.counter.watch(code)
-    runner = prepare(run)
-    if run.request["testKind"] == "stdio":
-        runner(code)
-    elif load(run, code):
-        runner()
-
-
-def _syntax_message(error):
-    if isinstance(error, SyntaxError):
-        return str(error.msg)[:200]
-    return message(error)

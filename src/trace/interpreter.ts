@@ -19,8 +19,15 @@ export interface Execution {
 }
 
 export interface Interpreter {
-  /** Runs one request through harness.py; `onLine` gets each progress line. Always rewinds. */
-  execute(request: string, memoryBytes: number, onLine: (line: string) => void): Execution;
+  /**
+   * Fresh budgets, clock and randomness. `onMessage` gets what Python writes to the port and says what it reads next;
+   * what it says nothing to is the answer of the call.
+   */
+  begin(memoryBytes: number, onMessage?: (text: string) => string | undefined): void;
+  /** Runs one request through harness.py; the interpreter keeps its state until it is rewound. */
+  call(request: string): Execution;
+  /** Forgets everything since boot. */
+  rewind(): void;
   heapBytes(): number;
 }
 
@@ -32,6 +39,8 @@ interface EmscriptenModule {
   _PyImport_Inittab: number;
   growMemory(bytes: number): unknown;
   _PyRun_SimpleString(text: number): number;
+  _PyObject_CallNoArgs(object: number): number;
+  _Py_IncRef(object: number): void;
   stringToNewUTF8(text: string): number;
   stackSave(): number;
   stackRestore(stack: number): void;
@@ -80,47 +89,85 @@ export async function bootInterpreter(assets: ArenaAssets): Promise<Interpreter 
   const stack = head.getUint32(8, true);
   const heapImage = image.subarray(headBytes);
   if (module.HEAPU8.length < heapImage.length) module.growMemory(heapImage.length);
-  for (const path of ["/run/in", "/run/out"]) FS.writeFile(path, "");
   freeze(FS, "/");
   FS.chmod("/tmp", 0o777);
-  // The harness empties the one before it runs a program and fills the other after.
-  for (const path of ["/run/in", "/run/out"]) FS.chmod(path, 0o666);
   gate.state.closed = true;
 
+  // Most of the heap is zeros (the stack above all): filling is faster than copying.
+  const parts = zeroParts(heapImage);
+  let dirty = true;
+
   function rewind() {
-    FS.ignorePermissions = true;
+    if (!dirty) return;
+    dirty = false;
     const heap = module.HEAPU8;
-    heap.set(heapImage);
+    for (const { start, end, zero } of parts) {
+      if (zero) heap.fill(0, start, end);
+      else heap.set(heapImage.subarray(start, end), start);
+    }
     if (heap.length > heapImage.length) heap.fill(0, heapImage.length);
     module.stackRestore(stack);
     for (const stream of FS.streams) if (stream && stream.fd > 2) FS.close(stream);
     clear(FS, "/tmp");
-    for (const path of ["/run/in", "/run/out"]) FS.writeFile(path, "");
   }
 
-  function execute(request: string, memoryBytes: number, onLine: (line: string) => void): Execution {
-    gate.reset(memoryBytes, onLine);
-    FS.writeFile("/run/in", request);
+  let answer = "";
+  function call(request: string): Execution {
+    dirty = true;
+    answer = "";
+    gate.feed(request);
     FS.ignorePermissions = false;
-    let fatal: Execution["fatal"] = null;
-    let output = "";
     try {
-      if (module._PyRun_SimpleString(entry) !== 0) {
-        fatal = { reason: "crash", message: `the harness did not end: ${gate.stderr.slice(-500)}` };
-      }
-      FS.ignorePermissions = true;
-      output = FS.readFile("/run/out", { encoding: "utf8" });
+      if (module._PyObject_CallNoArgs(entry) !== 0) return { output: answer, fatal: null };
+      return { output: "", fatal: { reason: "crash", message: "the program broke what runs it" } };
     } catch (error) {
-      fatal = fatalReason(error, gate.violation);
+      return { output: "", fatal: fatalReason(error, gate.violation) };
     } finally {
-      rewind();
+      FS.ignorePermissions = true;
     }
-    return { output: fatal ? "" : output, fatal };
   }
 
   rewind();
-  return { execute, heapBytes: () => module.HEAPU8.length, image };
+  return {
+    begin(memoryBytes, onMessage) {
+      gate.reset(memoryBytes, (text) => {
+        if (onMessage) {
+          const reply = onMessage(text);
+          if (reply !== undefined) return gate.feed(reply);
+        }
+        answer = text;
+      });
+    },
+    call,
+    rewind,
+    heapBytes: () => module.HEAPU8.length,
+    image,
+  };
 }
+
+/** The image as stretches of data and of zeros, in pages of 4 KiB; short zero stretches count as data. */
+function zeroParts(image: Uint8Array): { start: number; end: number; zero: boolean }[] {
+  const pageBytes = 4096;
+  const words = new BigUint64Array(image.slice().buffer);
+  const parts: { start: number; end: number; zero: boolean }[] = [];
+  for (let start = 0; start < image.length; start += pageBytes) {
+    const zero = words.subarray(start / 8, (start + pageBytes) / 8).every((word) => word === 0n);
+    const last = parts.at(-1);
+    if (last?.zero === zero) last.end = start + pageBytes;
+    else parts.push({ start, end: start + pageBytes, zero });
+  }
+  const merged: typeof parts = [];
+  for (const part of parts) {
+    const zero = part.zero && part.end - part.start >= 64 * pageBytes;
+    const last = merged.at(-1);
+    if (last && last.zero === zero) last.end = part.end;
+    else merged.push({ ...part, zero });
+  }
+  return merged;
+}
+
+/** The code is the same for all interpreters of a realm. */
+let compiled: Promise<WebAssembly.Module> | undefined;
 
 /** Pyodide as far as it is needed: with an image the module alone, its Python state comes with the heap. */
 async function instantiate(assets: ArenaAssets, gate: Gate): Promise<EmscriptenModule> {
@@ -129,7 +176,7 @@ async function instantiate(assets: ArenaAssets, gate: Gate): Promise<EmscriptenM
   // The web path of Pyodide asks for its files by URL; this realm has no network, they come from memory.
   realm.fetch = (url: unknown) => Promise.resolve(new Response(String(url).endsWith(".zip") ? assets.stdlib : null));
   WebAssembly.instantiateStreaming = async (_response, imports) => {
-    const module = await WebAssembly.compile(assets.wasm);
+    const module = await (compiled ??= WebAssembly.compile(assets.wasm));
     return { module, instance: await WebAssembly.instantiate(module, gatedImports(imports!, gate)) };
   };
   let made: EmscriptenModule | undefined;
@@ -177,7 +224,9 @@ function firstImage(module: EmscriptenModule, gate: Gate): Image {
   const status = module._PyRun_SimpleString(module.stringToNewUTF8(code));
   if (status !== 0) throw new Error(`the Python side did not load: ${gate.stderr.slice(-2000)}`);
   blankInittab(module);
-  const entry = module.stringToNewUTF8("import sys; sys._etalon()");
+  const entry = Number(FS.readFile("/run/entry", { encoding: "utf8" }));
+  module._Py_IncRef(entry); // no name leads there any more
+  for (const path of ["/run/sources", "/run/boot.py", "/run/entry"]) FS.unlink(path);
   const image = new Uint8Array(headBytes + module.HEAPU8.length);
   const head = new DataView(image.buffer);
   head.setUint32(0, magic, true);

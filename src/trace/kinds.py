@@ -1,51 +1,72 @@
 # The kinds of tests: how each is taken apart into cases, and how its cases are run.
-import io
-import sys
+import json
 
-from etalon_judge import equal, literal, require_plain, same_output, split_check, split_statement
-from etalon_load import new_space
-from etalon_run import MAX_FUEL, Shown
+from etalon_compare import Shown, equal, literal, same_output
+from etalon_oracle import Remote, Stopped, listed
+from etalon_run import MAX_FUEL
 from etalon_snapshot import text
+from etalon_split import definitions, only_imports, shortened, split_check, split_statement
+
+_prepared = {}  # a problem has many candidates: its tests are taken apart once
+MAX_PREPARED = 200
 
 
 def prepare(run):
-    """Makes the list of tests; gives back the function that runs them, given the program's code object if it reads and
-    prints."""
-    kind, tests = run.request["testKind"], run.request["tests"]
-    if kind == "humaneval-check":
-        check, sources = split_check("\n".join(tests), run.entry)
-        runner = lambda: run_check(run, check)
-    elif kind == "assert-list":
-        pairs = [split_statement(test, run.entry, number) for number, test in enumerate(tests)]
-        sources = [pair[1] for pair in pairs]
-        runner = lambda: run_statements(run, [pair[0] for pair in pairs])
-    elif kind == "call-json":
-        sources = [call_source(run, test) for test in tests]
-        runner = lambda: run_calls(run)
-    elif kind == "stdio":
-        sources = ["stdin " + text(test["stdin"]) for test in tests]
-        runner = lambda code: run_stdio(run, code)
-    else:
-        raise ValueError(f'test kind "{kind}" is not known')
+    """Makes the list of tests; gives back the names they use and the function that runs them."""
+    request = run.request
+    key = (request["testKind"], request["entryPoint"], request["tests"])
+    found = _prepared.get(key)
+    if found is None:
+        if len(_prepared) >= MAX_PREPARED:
+            _prepared.clear()
+        found = _prepared[key] = KINDS[request["testKind"]](json.loads(request["tests"]), request["entryPoint"])
+    sources, names, runner = found
     # A check whose every assert is `assert True` still has to run to its end.
     sources = sources or [f"{run.entry}(…)"]
     run.tests = [{"index": number, "outcome": "SKIP", "verdict": "pass", "source": source, "steps": 0}
                  for number, source in enumerate(sources)]
     run.where = [None] * len(sources)
     run.say({"sources": sources})
-    return runner
+    return names, runner
+
+
+def check_tests(tests, entry):
+    check, sources, names = split_check("\n".join(tests), entry)
+    return sources, names | {entry}, lambda run: run_check(run, check)
+
+
+def assert_tests(tests, entry):
+    split = [split_statement(test, entry, number) for number, test in enumerate(tests)]
+    names = set().union(*(names for _, _, names in split))
+    return [source for _, source, _ in split], names, lambda run: run_statements(run, [code for code, _, _ in split])
+
+
+def call_tests(tests, entry):
+    sources = [shortened(f"{entry}({', '.join(repr(arg) for arg in literal(test, 'args'))})") for test in tests]
+    return sources, set(), lambda run: run_calls(run, tests)
+
+
+def stdio_tests(tests, entry):
+    return ["stdin " + text(test["stdin"]) for test in tests], set(), lambda run: run_stdio(run, tests)
+
+
+KINDS = {"humaneval-check": check_tests, "assert-list": assert_tests, "call-json": call_tests, "stdio": stdio_tests}
 
 
 def test_space(run):
-    """What the tests see: the program's names, but builtins of the engine's own, whatever the program did to them."""
-    own = globals()["__builtins__"]
-    own = own if type(own) is dict else vars(own)
-    space = {name: value for name, value in run.space.items() if name not in own}
-    space["__builtins__"] = dict(own)
-    space["__name__"] = "tests"
+    """
+    What the tests see: names of the program, which live in its interpreter; before those, what the row itself brings:
+    imports of its set-up code, and the functions of its prompt, which a program must not be able to redefine.
+    """
+    space = {"__name__": "tests", **run.space}
+    for key, pick in (("preCode", only_imports), ("testSetup", only_imports), ("helpers", definitions)):
+        if run.request.get(key):
+            try:
+                exec(pick(run.request[key]), space)
+            except (ImportError, SyntaxError):
+                pass  # where it matters, the tests say so themselves
     space["__case__"] = run.case
-    function = run.function
-    space[run.entry] = function if isinstance(function, type) else run.guarded
+    space[run.entry] = run.function
     return space
 
 
@@ -57,31 +78,26 @@ def run_check(run, check):
         if not run.occurrences and "check" in space:
             space["check"](space[run.entry])
     except BaseException as problem:
-        if run.stopped(problem):
-            raise
         error = problem
-    after_check(run, error)
+        if type(problem) is Stopped and run.first == run.oracle.sent:
+            return  # a case has it already
+    blame(run, [test["index"] for test in run.tests if test["outcome"] == "SKIP"], error)
 
 
-def after_check(run, error):
-    open_tests = [test["index"] for test in run.tests if test["outcome"] == "SKIP"]
-    if error is None and not run.counter.exceeded and not run.out.exceeded:
+def blame(run, open_tests, error):
+    """A statement between the asserts failed: the first test it kept from running takes it."""
+    where, steps, over, line = run.end_case()
+    if error is None and not over:
         if not run.occurrences:
             run.settle(0, "pass", None)  # nothing but `assert True`
         return
-    # A statement between the asserts failed: the first test it kept from running takes the blame.
     later = [index for index in open_tests if index > run.last] or open_tests
     index = later[0] if later else max(run.last, 0)
-    test = run.tests[index]
-    if run.pending_stream is not None:
-        test["values"] = run.pending_stream
-    call = max(run.calls - 1, 0)
-    test["steps"], exceeded = run.counter.reset()
-    verdict, details = run.classify(error, exceeded)
-    run.where[index] = {"test": index, "occurrence": 0, "call": call}
+    run.tests[index]["steps"] = steps
+    run.where[index] = where or run.where[index]
+    verdict, details = run.classify(error, over, line)
     for other in open_tests:
-        if other != index:
-            run.tests[other]["verdict"] = verdict
+        run.tests[other]["verdict"] = verdict
     run.settle(index, verdict, details)
 
 
@@ -92,70 +108,50 @@ def run_statements(run, statements):
         try:
             exec(code, space)
         except BaseException as error:
-            if run.stopped(error):
-                raise
+            if type(error) is Stopped and run.first == run.oracle.sent:
+                return
             if run.fuel >= MAX_FUEL:
                 continue
             run.last = index
             run.tests[index]["outcome"] = "SKIP"
-            if run.pending_stream is not None:
-                run.tests[index]["values"] = run.pending_stream
-                run.pending_stream = None
-            run.where[index] = {"test": index, "occurrence": 0, "call": max(run.calls - 1, 0)}
-            run.tests[index]["steps"], exceeded = run.counter.reset()
-            verdict, details = run.classify(error, exceeded)
-            run.settle(index, verdict, details)
+            where, run.tests[index]["steps"], over, line = run.end_case()
+            run.where[index] = where or run.where[index]
+            run.settle(index, *run.classify(error, over, line))
+            if type(error) is Stopped:
+                return run.stop(error)
             continue
         if run.tests[index]["outcome"] == before == "SKIP":
             run.settle(index, "pass", None)  # a statement that only prepares later tests
 
 
-def run_calls(run):
+def run_calls(run, tests):
     compare = run.request.get("compare") or {"type": "exact"}
-    for index, test in enumerate(run.request["tests"]):
-        args = literal(test, "args")
+    for index, test in enumerate(tests):
+        args, given = literal(test, "args"), literal(test, "args")
         expected = literal(test, "expected") if "expected" in test or "expected_repr" in test else None
-        given = literal(test, "args")
-        compare_now = lambda value: equal(value, expected, compare, given)
-        call_case(run, index, args, expected, compare_now, compare)
+
+        def left():
+            value = run.function(*args)
+            if compare.get("type") == "deep-list" and isinstance(value, Remote):
+                value = listed(value)
+            return Shown(value, lambda actual: equal(actual, expected, compare, given))
+
+        run_case(run, index, left, expected)
 
 
-def call_case(run, index, args, expected, same, compare):
-    holder = []
-
-    def left():
-        value = run.function(*args)
-        require_plain(value)
-        if compare.get("type") == "deep-list" and type(value).__name__ == "generator":
-            value = list(value)
-            require_plain(value)
-        holder.append(value)
-        return Shown(value, same)
-
-    run.case(index, left, lambda: Shown(expected, None))
-
-
-def call_source(run, test):
-    args = literal(test, "args")
-    out = f"{run.entry}({', '.join(repr(arg) for arg in args)})"
-    return out if len(out) <= 400 else out[:399] + "…"
-
-
-def run_stdio(run, code):
-    run.say({"loaded": True})
-    for index, test in enumerate(run.request["tests"]):
-        sys.stdin = io.TextIOWrapper(io.BytesIO(_joined(test["stdin"]).encode()), encoding="utf-8")
-        run.out.parts = []
+def run_stdio(run, tests):
+    for index, test in enumerate(tests):
         expected = _joined(test["stdout"])
 
         def left():
-            try:
-                exec(code, new_space("__main__"))
-            except SystemExit:
-                pass  # the ordinary end of many programs
-            return Shown(run.out.text(), lambda actual: same_output(actual, expected))
+            printed = run.oracle.ask("run", stdin=_joined(test["stdin"]))
+            return Shown(printed, lambda actual: same_output(actual, expected))
 
-        run.case(index, left, lambda: Shown(expected, None))
+        run_case(run, index, left, expected)
+
+
+def run_case(run, index, left, expected):
+    run.case(index, left, lambda: Shown(expected, None))
 
 
 def _joined(value):

@@ -1,9 +1,8 @@
-# From a program's text to the function its tests call.
+# From a program's text to what the tests call; or, for programs that read and print, one run of the whole text.
 import sys
 import types
 
-from etalon_run import FILE
-
+FILE = "<program>"
 METHOD_IMPORTS = """import bisect, collections, copy, datetime, functools, heapq, itertools, math, operator, random, re, string, sys
 from bisect import *
 from collections import *
@@ -15,47 +14,42 @@ from typing import *
 """
 
 
-def load(run, code):
-    """Runs the module body and the row's setup code; False if the program failed at that."""
-    space = run.space = new_space("candidate")
-    if run.request.get("isMethod"):
+def load(session, operation):
+    """
+    Compiles the program and, unless it is to be run as a whole, executes it and the row's set-up code around it.
+    -> {entry, names}: the function under test (None: there is none) and those of the wanted names that exist now.
+    """
+    request = session.request
+    session.stage = "syntax"
+    session.code = compile(request["program"], FILE, "exec", dont_inherit=True)
+    session.stage = "load"
+    session.counter.watch(session.code)
+    if request["testKind"] == "stdio":
+        return {}
+    space = session.space = new_space("candidate")
+    if request.get("isMethod"):
         exec(METHOD_IMPORTS, space)
-    if run.request.get("preCode"):
-        exec(compile(run.request["preCode"], "<pre>", "exec"), space)
-    run.hidden = frozenset(space)
-    trace_load = run.target is not None and run.target.get("load")
-    tracer = run.tracer(full=True) if trace_load else None
+    if request.get("preCode"):
+        exec(compile(request["preCode"], "<pre>", "exec"), space)
+    session.hidden = frozenset(space)
+    if session.tracer is not None:
+        session.tracer.hidden = session.hidden
+    exec(session.code, space)
+    if request.get("testSetup"):
+        # It builds on the program's classes: that they are missing or fail is the program's failure.
+        exec(compile(request["testSetup"], "<setup>", "exec"), space)
+    names = [name for name in operation["names"] if name in space]
+    return {"entry": resolve(request, space), "names": {name: space[name] for name in names}}
+
+
+def run_module(session, operation):
+    """One run of the whole program with the operation's standard input -> what it printed."""
+    session.out.parts = []
     try:
-        if tracer is not None:
-            tracer.start()
-        exec(code, space)
-        if run.request.get("testSetup"):
-            # It builds on the program's classes: that they are missing or fail is the program's failure.
-            exec(compile(run.request["testSetup"], "<setup>", "exec"), space)
-        run.function = resolve(run, space)
-    except BaseException as error:
-        failed_load(run, *run.classify(error, run.counter.exceeded))
-    finally:
-        if tracer is not None:
-            run.end_trace(tracer)
-    if run.verdict is None and (run.counter.exceeded or run.out.exceeded):
-        failed_load(run, *run.classify(None, run.counter.exceeded))
-    if run.verdict is not None:
-        return False
-    if run.function is None:
-        what = "Solution." if run.request.get("isMethod") else ""
-        failed_load(run, "missing_entry", {"type": "NameError", "line": None,
-                                          "message": f"name '{what}{run.entry}' is not defined"})
-        return False
-    run.counter.reset()
-    run.say({"loaded": True})
-    return True
-
-
-def failed_load(run, verdict, details):
-    run.stage = "load"
-    run.verdict = "load_error" if verdict in ("runtime_error", "assertion_error") else verdict
-    run.error = details
+        exec(session.code, new_space("__main__"))
+    except SystemExit:
+        pass  # the ordinary end of many programs
+    return session.out.text()
 
 
 def new_space(name):
@@ -66,11 +60,10 @@ def new_space(name):
     return module.__dict__
 
 
-def resolve(run, space):
-    if run.request.get("isMethod"):
+def resolve(request, space):
+    name = request["entryPoint"]
+    if request.get("isMethod"):
         owner = space.get("Solution")
-        if owner is None:
-            return None
-        return getattr(owner(), run.entry, None)
-    function = space.get(run.entry)
+        return None if owner is None else getattr(owner(), name, None)
+    function = space.get(name)
     return function if callable(function) else None

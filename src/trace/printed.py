@@ -51,3 +51,7 @@ class PrintedBytes(io.RawIOBase):
     def write(self, data):
         self.owner.write(bytes(data).decode("utf-8", "replace"))
         return len(data)
+
+
+def stdin_of(text):
+    return io.TextIOWrapper(io.BytesIO(text.encode("utf-8", "surrogatepass")), encoding="utf-8")

@@ -3,14 +3,18 @@
 import boot from "./boot.py" with { type: "text" };
 import branches from "./branches.py" with { type: "text" };
 import channel from "./channel.py" with { type: "text" };
+import codec from "./codec.py" with { type: "text" };
+import compare from "./compare.py" with { type: "text" };
 import counter from "./counter.py" with { type: "text" };
 import harness from "./harness.py" with { type: "text" };
-import judge from "./judge.py" with { type: "text" };
 import kinds from "./kinds.py" with { type: "text" };
 import load from "./load.py" with { type: "text" };
+import oracle from "./oracle.py" with { type: "text" };
 import printed from "./printed.py" with { type: "text" };
 import run from "./run.py" with { type: "text" };
+import session from "./session.py" with { type: "text" };
 import snapshot from "./snapshot.py" with { type: "text" };
+import split from "./split.py" with { type: "text" };
 import tracer from "./tracer.py" with { type: "text" };
 
 export const bootSource: string = boot;
@@ -19,18 +23,22 @@ export const pythonSources: Record<string, string> = {
   branches,
   counter,
   tracer,
-  judge,
   printed,
   channel,
-  run,
+  codec,
   load,
+  session,
+  oracle,
+  compare,
+  split,
+  run,
   kinds,
   harness,
 };
 
 /** Names an image of the booted interpreter: another Pyodide or another line of ours makes another image. */
 export async function imageKey(): Promise<string> {
-  const text = JSON.stringify(["pyodide 314.0.7", "image 1", bootSource, pythonSources]);
+  const text = JSON.stringify(["pyodide 314.0.7", "image 2", bootSource, pythonSources]);
   const digest = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(text));
   return [...new Uint8Array(digest).subarray(0, 12)].map((byte) => byte.toString(16).padStart(2, "0")).join("");
 }

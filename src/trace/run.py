@@ -1,140 +1,81 @@
-# One pass over a program: its records, and one assertion at a time. Whatever a program raises, returns or prints is only
-# ever looked at; loading it and the kinds of tests are in modules of their own, which write to these records.
-from etalon_counter import OutOfSteps, StepCounter
-from etalon_judge import NotPlain, require_plain
-from etalon_printed import Printed
+# The judge's records of one program: its tests, one assertion at a time, and what became of each. The program itself
+# runs in another interpreter and is asked through the oracle.
+from etalon_oracle import NotPlain, Oracle, OutOfSteps, Remote, Stopped
+from etalon_compare import Shown
 from etalon_snapshot import class_name, message, text
-from etalon_tracer import Tracer
 
-FILE = "<program>"
-TRACE_LINES = 5000
-STREAM_LINES = 2000
 MAX_FUEL = 2  # after that many tests out of steps the rest is skipped
 
 
-class StopTests(BaseException):
-    """Ends a run whose remaining tests are of no interest."""
-
-
 class Run:
-    """
-    One pass over a program. The verdict pass runs all tests untraced. A second pass, in an interpreter that was reset,
-    repeats it with `target` = {test, occurrence, call} traced, and with every test's value-change stream if `streams`.
-    """
-
     def __init__(self, request, say):
         self.request = request
         self.say = say
-        self.limits = request["limits"]
         self.entry = request["entryPoint"]
-        self.program = request["program"]
-        self.target = request.get("target")
-        self.streams = request.get("streams", False)
-        self.out = Printed(self.limits["stdoutBytes"])
-        self.counter = StepCounter(self.limits["stepsPerTest"], FILE)
-        self.space = None  # the program's names
+        self.oracle = Oracle()
+        self.space = {}  # the names tests see
         self.function = None  # what the tests call
         self.tests = []
-        self.where = []  # per test what to trace: {occurrence, call}
+        self.where = []  # per test the operations that belong to it: [first, last]
         self.occurrences = {}
-        self.calls = 0  # program calls made outside any case
-        self.calls_seen = 0  # of them, before the last case
-        self.inner_calls = 0  # made inside the current case
-        self.in_case = False
+        self.first = 0  # operation with which the next case begins
         self.fuel = 0
         self.last = -1
-        self.trace = None
         self.stage = "run"
         self.error = None
         self.verdict = None
-        self.hidden = ()
-        self.pending_stream = None
-
-    def guarded(self, *args, **kwargs):
-        """The program's function as the tests see it."""
-        if self.in_case:
-            self.inner_calls += 1
-            value = self.function(*args, **kwargs)
-        else:
-            number = self.calls
-            self.calls += 1
-            tracer = None
-            wanted = self.target is not None and self.target.get("call") == number
-            if wanted or self.streams:
-                tracer = self.tracer(full=wanted)
-                tracer.start()
-            try:
-                value = self.function(*args, **kwargs)
-            finally:
-                if tracer is not None:
-                    self.pending_stream = self.end_trace(tracer)
-        if self.counter.exceeded:
-            raise OutOfSteps
-        require_plain(value)
-        return value
-
-    # --- one case
 
     def case(self, index, left, right=None):
-        """Runs one assertion; never raises for what the program does."""
+        """Runs one assertion; never raises for what the program does, but for the end of its interpreter."""
         test = self.tests[index]
         self.last = index
         occurrence = self.occurrences.get(index, 0)
         self.occurrences[index] = occurrence + 1
         if self.fuel >= MAX_FUEL:
             if test["outcome"] in ("SKIP", "PASS"):
-                self.settle(index, "step_limit", {"type": "OutOfSteps", "message": "not run: earlier tests ran out of steps",
-                                                  "line": None})
+                self.settle(index, "step_limit", {"type": "OutOfSteps", "line": None,
+                                                  "message": "not run: earlier tests ran out of steps"})
             return
-        is_target = self.target is not None and self.target.get("test") == index \
-            and self.target.get("occurrence") == occurrence and self.target.get("call") is None
-        tracer = None
-        if is_target or (self.streams and occurrence == 0):
-            tracer = self.tracer(full=is_target)
-        self.inner_calls = 0
-        actual = expected = None
-        error = None
+        actual = expected = error = None
         ok = False
-        self.in_case = True
         try:
-            if tracer is not None:
-                tracer.start()
             actual = left()
             if right is not None:
-                if tracer is not None:
-                    tracer.stop()
                 expected = right()
-                require_plain(actual)
                 ok = bool(actual == expected)
             else:
-                require_plain(actual)
                 ok = bool(actual)
         except BaseException as problem:
             error = problem
-        finally:
-            self.in_case = False
-            stream = self.end_trace(tracer) if tracer is not None else None
-        if occurrence == 0 and self.streams:
-            values = self.pending_stream if self.pending_stream is not None else stream
-            if values is not None:
-                test["values"] = values
-        self.pending_stream = None
-        steps, exceeded = self.counter.reset()
-        outside = self.inner_calls == 0 and self.calls > self.calls_seen
-        self.calls_seen = self.calls
-        failed = not ok or error is not None or exceeded or self.out.exceeded
-        if test["outcome"] not in ("SKIP", "PASS") or (test["outcome"] == "PASS" and not failed and not is_target):
+        where, steps, over, line = self.end_case()
+        failed = not ok or error is not None or over
+        if test["outcome"] not in ("SKIP", "PASS") or (test["outcome"] == "PASS" and not failed):
             return  # a later round of a loop; the first failure counts
         test["steps"] = steps
-        self.where[index] = {"test": index, "occurrence": occurrence, "call": self.calls - 1 if outside else None}
-        if error is not None or exceeded or self.out.exceeded:
-            self.settle(index, *self.classify(error, exceeded))
+        self.where[index] = where
+        if error is not None or over:
+            self.settle(index, *self.classify(error, over, line))
         elif ok:
             self.settle(index, "pass", None)
         else:
             if right is not None:
                 test["actual"], test["expected"] = shown(actual), shown(expected)
             self.settle(index, "wrong_answer", None)
+        if type(error) is Stopped:
+            self.stop(error)
+            raise error
+
+    def stop(self, error):
+        """No test can run any more: all without a result share the verdict."""
+        for test in self.tests:
+            if test["outcome"] == "SKIP":
+                test["verdict"] = error.args[0]
+
+    def end_case(self):
+        """-> (operations of the case, steps, budget that ran out, its line); the next case begins."""
+        first, last = self.first, self.oracle.sent - 1
+        self.first = self.oracle.sent
+        return ([first, last] if last >= first else None, *self.oracle.next_case())
 
     def settle(self, index, verdict, details):
         test = self.tests[index]
@@ -144,28 +85,25 @@ class Run:
             test["error"] = details
         if verdict == "step_limit":
             self.fuel += 1
-        if self.target is not None and self.target.get("test") == index and self.trace is not None and not self.streams:
-            raise StopTests
         self.say({"test": test})
 
-    def stopped(self, error):
-        """Whether `error` is our own end of a replay. The verdict pass has none: there a program made it up."""
-        return type(error) is StopTests and self.target is not None
-
-    def classify(self, error, exceeded):
+    def classify(self, error, over=None, line=None):
         """(verdict, {type, message, line}) of what ended a load or a test."""
-        details = None
-        if error is not None:
-            details = {"type": class_name(type(error)), "message": message(error), "line": _program_line(error)}
-        if exceeded:
-            return "step_limit", {"type": "OutOfSteps", "message": f"more than {self.counter.limit} steps",
-                                  "line": self.counter.line}
-        if self.out.exceeded:
-            return "output_limit", {"type": "OutputLimit", "message": f"more than {self.out.limit} characters",
-                                    "line": details["line"] if details else None}
+        details = getattr(error, "etalon", None)
+        if type(error) is Stopped:
+            return error.args[0], {"type": error.args[0], "message": error.args[1], "line": None}
+        if over == "steps":
+            return "step_limit", {"type": "OutOfSteps", "line": line,
+                                  "message": f"more than {self.request['limits']['stepsPerTest']} steps"}
+        if over == "output":
+            said = error.args[0] if type(error) is OutOfSteps and error.args else \
+                f"more than {self.request['limits']['stdoutBytes']} characters"
+            return "output_limit", {"type": "OutputLimit", "message": said, "line": details["line"] if details else None}
+        if type(error) is NotPlain:
+            return "sandbox_violation", {"type": "NotPlain", "message": message(error), "line": None}
+        if details is None:  # raised by the tests themselves
+            return "runtime_error", {"type": class_name(type(error)), "message": message(error), "line": None}
         kinds = type(error).__mro__
-        if NotPlain in kinds:
-            return "sandbox_violation", details
         if SystemExit in kinds:
             return "exit", details
         if MemoryError in kinds:
@@ -174,53 +112,43 @@ class Run:
             return "assertion_error", details
         return "runtime_error", details
 
-    # --- tracing
+    # --- the load
 
-    def tracer(self, full):
-        limits = self.limits
-        tracer = Tracer(self.program, FILE, limits["traceEventsHead"], limits["traceEventsTail"],
-                        TRACE_LINES if full else STREAM_LINES, self.streams, full, self.hidden)
-        tracer.full = full
-        self.counter.limit = TRACE_LINES if full else STREAM_LINES
-        if full:
-            self.out.tracer = tracer
-        return tracer
+    def load(self, names):
+        """Loads the program; False if it failed at that. Then the tests' names are known."""
+        try:
+            answer = self.oracle.ask("load", names=sorted(names))
+        except BaseException as error:
+            _, over, line = self.oracle.next_case()
+            self.first = self.oracle.sent
+            self.failed_load(error, over, line)
+            return False
+        self.end_case()
+        if self.request["testKind"] != "stdio":
+            self.function = answer["entry"]
+            if self.function is None:
+                what = "Solution." if self.request.get("isMethod") else ""
+                self.stage, self.verdict = "load", "missing_entry"
+                self.error = {"type": "NameError", "message": f"name '{what}{self.entry}' is not defined", "line": None}
+                return False
+            self.space.update(answer["names"])
+        self.say({"loaded": True})
+        return True
 
-    def end_trace(self, tracer):
-        tracer.stop()
-        self.counter.limit = self.limits["stepsPerTest"]
-        self.out.tracer = None
-        if tracer.full:
-            self.trace = tracer.wire()
-            if self.counter.exceeded and self.trace["truncated"] in (None, "events"):
-                self.trace["truncated"] = "steps"
-        return tracer.stream
-
-
-class Shown:
-    """A returned value with the rule it is compared by; text() and == of a case go through it."""
-
-    def __init__(self, value, same):
-        self.value = value
-        self.same = same
-
-    def __eq__(self, other):
-        return self.same(self.value)
+    def failed_load(self, error, over, line):
+        details = getattr(error, "etalon", None)
+        if details is not None and details.pop("stage", None) == "syntax":
+            self.stage, self.verdict, self.error = "syntax", "syntax_error", details
+            return
+        verdict, self.error = self.classify(error, over, line)
+        self.stage = "load"
+        self.verdict = "load_error" if verdict in ("runtime_error", "assertion_error") else verdict
 
 
 def shown(value):
-    return text(value.value if type(value) is Shown else value)
+    value = value.value if type(value) is Shown else value
+    return repr(value) if isinstance(value, Remote) else text(value)
 
 
 OUTCOMES = {"pass": "PASS", "wrong_answer": "WRONG", "step_limit": "FUEL", "timeout": "KILL", "memory_limit": "KILL",
             "output_limit": "KILL", "crash": "KILL", "harness_error": "SKIP"}
-
-
-def _program_line(error):
-    line = None
-    traceback = error.__traceback__
-    while traceback is not None:
-        if traceback.tb_frame.f_code.co_filename == FILE:
-            line = traceback.tb_lineno
-        traceback = traceback.tb_next
-    return line

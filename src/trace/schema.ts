@@ -33,6 +33,11 @@ export interface ProgramJob {
   /** as in the normalised row */
   tests: unknown[];
   compare?: Compare;
+  /**
+   * Text whose functions, imports and constants the tests use in place of the program's of the same name, such as a
+   * prompt that defines a helper: a program must not be able to redefine what it is tested with.
+   */
+  helpers?: string;
   /** runs before the program, in its namespace */
   preCode?: string;
   /** runs after the program and before the tests */
@@ -65,6 +70,7 @@ export type Verdict =
   | "exit"
   | "crash"
   | "sandbox_violation"
+  | "flaky"
   | "harness_error";
 
 /** An exception's type name, its message (at most 200 characters) and the 1-based program line that raised it. */
