@@ -62,6 +62,7 @@ def _boot():
         sys.modules["etalon_" + name] = module
         exec(compile(sources[name], "<etalon " + name + ">", "exec"), module.__dict__)
     sys.modules["etalon_judge"].keep_classes()
+    sys.modules["etalon_virtual_loop"].install()
     sys._etalon = sys.modules["etalon_harness"].main
     # The modules know each other by now; no program shall come to them by name.
     for name in list(sys.modules):

@@ -12,6 +12,7 @@ import printed from "./printed.py" with { type: "text" };
 import run from "./run.py" with { type: "text" };
 import snapshot from "./snapshot.py" with { type: "text" };
 import tracer from "./tracer.py" with { type: "text" };
+import virtual_loop from "./virtual_loop.py" with { type: "text" };
 
 export const bootSource: string = boot;
 export const pythonSources: Record<string, string> = {
@@ -19,6 +20,7 @@ export const pythonSources: Record<string, string> = {
   branches,
   counter,
   tracer,
+  virtual_loop,
   judge,
   printed,
   channel,
