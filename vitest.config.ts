@@ -6,6 +6,7 @@ import process from "node:process";
 import { playwright } from "@vitest/browser-playwright";
 import type { Plugin } from "vite";
 import { defineConfig } from "vitest/config";
+import { bundleImports } from "./tools/bundle_worker.ts";
 
 /** `import code from "./x.wgsl" with { type: "text" }` works in Deno and esbuild as it is; vite needs this. */
 function textImports(): Plugin {
@@ -46,10 +47,8 @@ export default defineConfig({
         },
       },
       {
-        plugins: [textImports()],
+        plugins: [bundleImports(), textImports()],
         server: { headers: isolation },
-        // Found late, these would make vite optimise again and reload the page in the middle of a test.
-        optimizeDeps: { include: ["pyodide/pyodide.mjs", "pyodide/pyodide.asm.mjs"] },
         test: {
           name: "browser",
           include: ["test/browser/**/*.test.ts", "test/kernels/**/*.test.ts", "test/plan/**/*.test.ts"],

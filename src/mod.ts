@@ -14,10 +14,20 @@ export { Stopped } from "./recipes/rollout.ts";
 export { DPO, type DpoConfig, trainDpo } from "./recipes/dpo.ts";
 export { describeRecipe } from "./recipes/describe.ts";
 export { loadProblems } from "./data/datasets.ts";
-export type { Problem } from "./data/problem.ts";
+export { description, type Problem, programJob } from "./data/problem.ts";
 export { microCorpus, microProblems } from "./data/micro/micro.ts";
 export { createPool, type Pool } from "./trace/pool.ts";
 export { orders } from "./trace/heuristics.ts";
 export { traceText } from "./trace/serialize.ts";
+export type {
+  ErrorInfo,
+  Limits,
+  ProgramJob,
+  ProgramResult,
+  TestResult,
+  TraceEvent,
+  TraceNote,
+  Verdict,
+} from "./trace/schema.ts";
 export { shuffled, uniformStream } from "./model/philox.ts";
 export type { RunReport } from "./eval/report.ts";

@@ -20,7 +20,7 @@ try {
   await program.parseAsync(Deno.args, { from: "user" });
 } catch (error) {
   console.error(oneLine(`error: ${error instanceof Error ? error.message : error}`));
-  Deno.exit(1);
+  Deno.exit(Deno.exitCode || 1);
 }
 
 /** JSON.parse quotes the text around a mistake, line breaks included; commander puts its suggestion on a second line. */

@@ -42,13 +42,7 @@ export async function chooseProblems(options: TrainOptions, seed: number, pool: 
       ],
     };
   }
-  let path = data;
-  if (data in NAMED) {
-    const { files, origin } = NAMED[data];
-    const found = (await Promise.all(files.map(async (file) => await host.exists(file) ? file : null))).find(Boolean);
-    if (!found) throw new Error(`Cannot find data set ${data}: expected ${files.join(" or ")}, published at ${origin}`);
-    path = found;
-  }
+  const path = await dataPath(data);
   const all = await loadProblems(host, path);
   const mixed = (of: Problem[], stream: number) => shuffled(of, uniformStream(seed, stream));
   const [train, test] = ["train", "test"].map((split) => all.filter((problem) => problem.split === split));
@@ -74,4 +68,14 @@ export async function chooseProblems(options: TrainOptions, seed: number, pool: 
     notes.push(`${path} left ${trainProblems.length} problems to train on, ${problems} were asked for.`);
   }
   return { dataName: path, trainProblems, evalProblems, evalOn, notes };
+}
+
+/** The file of a named data set; any other word is a path already. */
+export async function dataPath(data: string): Promise<string> {
+  if (!(data in NAMED)) return data;
+  const host = denoHost();
+  const { files, origin } = NAMED[data];
+  const found = (await Promise.all(files.map(async (file) => await host.exists(file) ? file : null))).find(Boolean);
+  if (!found) throw new Error(`Cannot find data set ${data}: expected ${files.join(" or ")}, published at ${origin}`);
+  return found;
 }

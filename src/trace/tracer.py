@@ -1,44 +1,58 @@
 # Records what a program did, line by line, with sys.settrace: calls, lines, returns, exceptions and where they began.
-# Nothing here runs code of the program. Works in CPython 3.11 and later; from 3.14 on condition outcomes come from
-# branch events and are exact, before they are inferred from the line that came next.
+# Nothing here runs code of the program, nor keeps its objects alive for longer than they would be. Works in CPython 3.11
+# and later; from 3.12 on sys.monitoring tells which exception leaves a frame, and from 3.14 on what each condition came
+# out as; before, both are inferred.
 import dis
+import gc
 import sys
 from collections import deque
+from json.encoder import encode_basestring_ascii as _json
+from sys import getrecursionlimit, gettrace, setrecursionlimit, settrace
 
 from etalon_branches import Branches
-from etalon_snapshot import class_name, message, scope, text
+from etalon_snapshot import class_name, message, scope, short, text, work
 
 LINE, CALL, RETURN, EXCEPTION, YIELD, RESUME, UNWIND = range(7)
 DEEP = 64  # below this depth only calls and exceptions are recorded
-SNAPSHOT_BYTES = 200_000
+SNAPSHOT_WORK = 2_000_000  # items of containers looked at in a run: two to three seconds in WebAssembly
+HEAD_BYTES, TAIL_BYTES = 90_000, 130_000  # of the events' JSON: with all the rest a trace stays below 256 kB
 STREAM_VALUES = 400
+FRAMES = 60  # added to the recursion limit, because the tracer's own calls count for it
 
+_exact = hasattr(sys, "monitoring")
 _returns = {dis.opmap[name] for name in ("RETURN_VALUE", "RETURN_CONST") if name in dis.opmap}
 _yields = {dis.opmap["YIELD_VALUE"]}
-_iterations = {dis.opmap[name] for name in ("FOR_ITER", "SEND", "END_ASYNC_FOR") if name in dis.opmap}
+_iterations = {dis.opmap[name] for name in ("FOR_ITER", "END_FOR", "POP_ITER", "SEND", "END_SEND") if name in dis.opmap}
+_resume, _next_async = dis.opmap["RESUME"], dis.opmap["GET_ANEXT"]
 
 
 class _Activation:
-    """One running call of a program function."""
+    """One call of a program function, while it runs or is suspended."""
 
-    __slots__ = ("id", "frame", "code", "seen", "arguments", "line_event", "error_event", "raised", "pending", "name")
+    __slots__ = ("id", "frame", "level", "code", "name", "seen", "known", "arguments", "line_event", "error_event",
+                 "errors", "last_error", "raised_at", "pending", "line")
 
-    def __init__(self, number, frame):
+    def __init__(self, number, code):
         self.id = number
-        self.frame = frame
-        self.code = frame.f_code.co_code
+        self.frame = None  # while it is on the stack
+        self.level = 0  # of Python's own stack
+        self.code = code.co_code
+        self.name = short(code.co_qualname)
         self.seen = {}  # name -> text at the last event
+        self.known = {}  # see scope()
         self.arguments = ()
         self.line_event = None
-        self.error_event = None
-        self.raised = False
+        self.error_event = None  # the last exception, until a line follows
+        self.errors = {}  # id of an exception -> (its last event here, the line where it was raised)
+        self.last_error = None
+        self.raised_at = -1
+        self.line = 0  # the last one
         self.pending = {}  # conditions under evaluation
-        self.name = getattr(frame.f_code, "co_qualname", frame.f_code.co_name)
 
 
 class Tracer:
     """
-    Records frames whose code comes from `filename`.
+    Records frames whose code comes from `filename`, from each start() to the next stop(); the events continue.
 
     `head` and `tail`: how many events to keep from the start and from the end. `max_lines`: stop recording after that
     many line events (the caller stops the program). `stream`: collect the value-change stream too.
@@ -55,37 +69,53 @@ class Tracer:
         self.count = 0
         self.lines = 0
         self.max_lines = max_lines
-        self.activations = {}
+        self.activations = {}  # id of a frame -> activation; holding frames would keep their variables alive
         self.made = 0
         self.stack = []
         self.max_depth = 0
         self.covered = set()
-        self.bytes = 0
+        self.work_limit = work() + SNAPSHOT_WORK
         self.truncated = None
-        self.last_error = None
+        self.flight = None  # (exception, its line of origin, its traceback) while it passes from frame to frame
+        self.left = None  # the activation that an exception has just left
+        self.too_deep = False  # the call that begins is one too many
         self.origin = None
         self.stream = [] if stream else None
         self.stopped = False  # enough is recorded
         self.running = False
         self.top = None
+        self.limit = self.raised_limit = None
 
     # --- switching on and off
 
     def start(self):
+        if self.stopped or self.running:
+            return
         self.running = True
+        self.limit = getrecursionlimit()
+        self.raised_limit = self.limit + FRAMES if _exact else self.limit
+        setrecursionlimit(self.raised_limit)
         self.branches.start(self)
-        sys.settrace(self._enter)
+        self._settrace, sys.settrace = sys.settrace, _ignored
+        settrace(self._enter)
 
     def stop(self):
         if not self.running:
             return
         self.running = False
-        intact = sys.gettrace() == self._enter
-        sys.settrace(None)
+        intact = gettrace() == self._enter
+        settrace(None)
+        if sys.settrace is _ignored:
+            sys.settrace = self._settrace
         self.branches.stop()
+        if getrecursionlimit() == self.raised_limit:
+            setrecursionlimit(self.limit)
         if not intact and self.truncated is None and not self.stopped:
             # CPython drops a trace function that raises, which only the recursion limit can make this one do.
             self.truncated = "recursion"
+        self.activations = {key: a for key, a in self.activations.items() if a.frame is None}
+        self.stack.clear()
+        self.top = self.flight = self.left = None
 
     def wrote(self, piece):
         """The program printed `piece`: noted at the line that did it."""
@@ -96,199 +126,321 @@ class Tracer:
             notes = event[6]
             if notes and notes[-1][0] == "o":
                 notes[-1][1] = (notes[-1][1] + piece)[:80]
-            else:
+            elif len(notes) < 16:
                 notes.append(["o", piece[:80]])
 
     # --- sys.settrace
 
     def _enter(self, frame, kind, arg):
-        if frame.f_code.co_filename != self.filename or self.stopped:
+        code = frame.f_code
+        if code.co_filename != self.filename or self.stopped:
             return None
         try:
-            activation = self.activations.get(frame)
-            resumed = activation is not None
-            if not resumed:
-                activation = self.activations[frame] = _Activation(self.made, frame)
-                self.made += 1
-                self.branches.watch(frame.f_code)
-            self._surface(activation)
-            states = self._states(activation)
-            if not resumed:
-                activation.arguments = frozenset(states.values())
-                activation.seen = states
-            self._record(RESUME if resumed else CALL, activation, frame.f_lineno, states, None)
-        except RecursionError:
-            self.truncated = "recursion"
+            if len(self.stack) > DEEP and self._beyond_limit(frame):
+                self.too_deep = True
+                return None
+            self._call(frame, code)
+        except (RecursionError, MemoryError) as error:
+            self._out_of(error)
         return self._local
 
     def _local(self, frame, kind, arg):
         if self.stopped:
             return None
         try:
-            activation = self.activations.get(frame)
+            activation = self.activations.get(id(frame))
             if activation is None:
                 return self._local
+            if self.top is not activation:
+                self._surface(activation, frame)
             if kind == "line":
                 self._line(frame, activation)
             elif kind == "return":
                 self._return(frame, activation, arg)
             elif kind == "exception":
                 self._exception(frame, activation, arg)
-        except RecursionError:
-            self.truncated = "recursion"
+        except (RecursionError, MemoryError) as error:
+            self._out_of(error)
         return self._local
 
-    def _line(self, frame, activation):
-        self._surface(activation)
-        line = frame.f_lineno
-        self.lines += 1
-        self.covered.add(line)
-        self.branches.next_line(activation, line)
-        if activation.raised:
-            activation.raised = False
-            activation.error_event[5]["handled"] = True
+    def _out_of(self, error):
+        self.truncated = "recursion" if type(error) is RecursionError else "bytes"
+
+    def _call(self, frame, code):
+        self.flight = None
+        instructions, at = code.co_code, frame.f_lasti
+        fresh = at < 0 or _at_start(instructions, at)
+        activation = None if fresh else self.activations.get(id(frame))
+        resumed = activation is not None
+        if not resumed:
+            activation = self.activations[id(frame)] = _Activation(self.made, code)
+            self.made += 1
+            self.branches.watch(code)
+        activation.level = self._level(frame)
+        self._surface(activation, frame)
+        if len(self.stack) == 1 and fresh:
+            self.origin = None  # of the last call that failed
         states = self._states(activation)
-        self._changes(activation, states)
+        if not resumed and states is not None:
+            activation.arguments = frozenset(states.values())
+            activation.seen = states
+        # One that began before the recording did is in the middle already.
+        line = self.branches.first_line(code) if fresh else frame.f_lineno
+        self._record(CALL if fresh else RESUME, activation, line, states, None)
+
+    def _line(self, frame, activation):
+        line = frame.f_lineno
+        self.flight = None
+        self.lines += 1
+        activation.line = line
+        activation.raised_at = -1
+        self.covered.add(line)
+        if not _exact or activation.pending:
+            self.branches.next_line(activation, line)
+        if activation.error_event is not None:
+            self._caught(activation)
+        states = self._states(activation)
+        if states is not None:
+            if self.stream is not None:
+                self._changes(activation, states)
+            activation.seen = states
         activation.line_event = self._record(LINE, activation, line, states, None)
         if self.lines >= self.max_lines:
             self.truncated = "steps"
             self.stopped = True
 
     def _return(self, frame, activation, arg):
-        self._surface(activation)
-        opcode = activation.code[frame.f_lasti] if frame.f_lasti >= 0 else -1
-        unwinding = arg is None and opcode not in _returns and (activation.raised or opcode not in _yields)
-        depth = len(self.stack) - 1
+        at = frame.f_lasti
+        opcode = activation.code[at] if at >= 0 else -1
+        unwinding = arg is None and (at == activation.raised_at or opcode not in _returns and opcode not in _yields)
+        top = len(self.stack) == 1
         if self.stream is not None:
-            self._changes(activation, self._states(activation))
+            states = self._states(activation)
+            if states is not None:
+                self._changes(activation, states)
+                activation.seen = states
+        yielding = False
         if unwinding:
-            if depth == 0 and activation.error_event is not None:
-                self._emit("X:" + activation.error_event[5]["type"])
             self._record(UNWIND, activation, frame.f_lineno, None, None)
+            self.left = activation
         else:
-            value = text(arg)
+            if activation.error_event is not None:
+                self._caught(activation)
+            self.flight = None
             yielding = opcode in _yields
+            value = text(_unwrapped(arg) if yielding else arg)
             self.branches.leave(activation, frame, yielding)
-            if depth == 0 and not yielding:
+            if top and not yielding:
                 self._emit("R:" + value)
             self._record(YIELD if yielding else RETURN, activation, frame.f_lineno, None, value)
-            if yielding:
-                self.stack.pop()
-                self.top = self.stack[-1] if self.stack else None
-                return
+        activation.frame = None
         self.stack.pop()
         self.top = self.stack[-1] if self.stack else None
-        del self.activations[frame]
+        if not yielding:
+            del self.activations[id(frame)]
+        if unwinding and not _exact and activation.errors:
+            self.unwound(None)
+
+    def unwound(self, error):
+        """Which exception left the last activation that was unwound; None: probably the last one seen there."""
+        activation, self.left = self.left, None
+        if activation is None:
+            return
+        event, line = activation.errors.get(id(error), (None, None)) if error is not None else activation.last_error
+        if event is not None:
+            event[5]["handled"] = False  # whatever ran since then: a finally, a with, an except that raised it again
+        if not self.stack:
+            name = class_name(type(error)) if error is not None else event[5]["type"]
+            said = message(error) if error is not None else event[5]["message"]
+            self._emit("X:" + name)
+            self.origin = [line if line is not None else activation.line, name, said]
 
     def _exception(self, frame, activation, arg):
         cls, error, traceback = arg
-        opcode = activation.code[frame.f_lasti] if frame.f_lasti >= 0 else -1
-        if cls is GeneratorExit or (cls is StopIteration and opcode in _iterations):
-            activation.raised = cls is GeneratorExit and activation.error_event is not None
-            return  # how loops end and generators are closed, not an error
-        self._surface(activation)
-        first = error is not self.last_error
-        self.last_error = error
-        info = {"type": class_name(cls), "message": message(error),
-                "origin": first, "handled": False, "traceback": self._traceback(traceback)}
-        if first:
-            last = traceback
-            while last is not None and last.tb_next is not None:
-                last = last.tb_next
-            if last is not None and last.tb_frame.f_code.co_filename != self.filename:
-                path = last.tb_frame.f_code.co_filename
-                if "/python3" in path:
-                    info["external"] = path.split("/python3", 1)[1].split("/", 1)[-1] + ":" + str(last.tb_lineno)
-            self.origin = [frame.f_lineno, info["type"], info["message"]]
-        activation.raised = True
-        activation.error_event = self._record(EXCEPTION, activation, frame.f_lineno, None, info, True)
+        at = activation.raised_at = frame.f_lasti
+        if cls is GeneratorExit or _ends_loop(cls, activation.code, at):
+            return  # how generators are closed and loops end, not an error
+        flight = self.flight
+        if flight is not None and flight[0] is error:
+            first, line, rows = False, flight[1], flight[2]
+        else:
+            rows = self._rows(traceback)
+            first, line = len(rows) == 1, rows[-1][0] if rows else frame.f_lineno
+            callers = [[a.frame.f_lineno, a.name] for a in self.stack[-8:-1]]
+            rows = (callers + rows)[-8:]
+        self.flight = (error, line, rows)
+        info = {"type": class_name(cls), "message": message(error), "origin": first, "handled": False, "traceback": rows}
+        external = _library_line(traceback) if first else None
+        if external is not None:
+            info["external"] = external
+        activation.pending.clear()  # the test that was being evaluated never came out
+        event = self._record(EXCEPTION, activation, frame.f_lineno, None, info)
+        activation.error_event = event
+        activation.errors[id(error)] = activation.last_error = (event, line)
 
-    def _traceback(self, traceback):
-        rows = [[a.frame.f_lineno, a.name] for a in self.stack[-8:-1]]
-        while traceback is not None and len(rows) < 8:
-            code = traceback.tb_frame.f_code
-            if code.co_filename == self.filename:
-                rows.append([traceback.tb_lineno, getattr(code, "co_qualname", code.co_name)])
+    def _rows(self, traceback):
+        """[line, function] of the program's frames, the innermost last, where the exception began."""
+        rows = []
+        while traceback is not None:
+            code, at = traceback.tb_frame.f_code, traceback.tb_lasti
+            # Stopped at its very first instruction, by the recursion limit, a function had not begun.
+            if code.co_filename == self.filename and not _at_start(code.co_code, at):
+                rows.append([traceback.tb_lineno, short(code.co_qualname)])
             traceback = traceback.tb_next
         return rows
 
     # --- bookkeeping
 
-    def _surface(self, activation):
-        """Makes `activation` the top of the stack; frames above it ended without telling (closed generators)."""
+    def _caught(self, activation):
+        activation.error_event[5]["handled"] = True
+        activation.error_event = None
+
+    def _surface(self, activation, frame):
+        """Makes `activation` the top of the stack; frames above it ended without telling."""
         stack = self.stack
-        if not stack or stack[-1] is not activation:
-            if activation in stack:
-                while stack[-1] is not activation:
-                    stack.pop()
-            else:
-                stack.append(activation)
+        if activation.frame is not None:
+            while stack[-1] is not activation:
+                stack.pop().frame = None
+        else:
+            activation.frame = frame
+            stack.append(activation)
+            if len(stack) > self.max_depth:
+                self.max_depth = len(stack)
         self.top = activation
-        if len(stack) > self.max_depth:
-            self.max_depth = len(stack)
+
+    def _level(self, frame):
+        """How many Python frames there are, up to and including this one."""
+        level = 0
+        while frame is not None:
+            activation = self.activations.get(id(frame))
+            if activation is not None and activation.frame is frame:
+                return level + activation.level
+            level += 1
+            frame = frame.f_back
+        return level
+
+    def _beyond_limit(self, frame):
+        """Whether the program would get a RecursionError here if nothing traced it: its frames are as many as ever."""
+        limit = getrecursionlimit()
+        return self._level(frame) > (self.limit if limit == self.raised_limit else limit)
 
     def _states(self, activation):
-        if len(self.stack) > DEEP or self.bytes > SNAPSHOT_BYTES:
+        if len(self.stack) > DEEP or work() > self.work_limit:
             if self.truncated is None:
                 self.truncated = "recursion" if len(self.stack) > DEEP else "bytes"
             return None
-        states = scope(activation.frame, self.hidden)
-        if self.keep_events:
-            for name, value in states.items():
-                if activation.seen.get(name) != value:
-                    self.bytes += len(name) + len(value)
-        return states
+        return scope(activation.frame, self.hidden, activation.known)
 
     def _changes(self, activation, states):
-        if states is None:
-            return
-        if self.stream is not None:
-            seen = activation.seen
-            for name, value in states.items():
-                if seen.get(name) != value and value not in activation.arguments:
-                    self._emit(value)
-        activation.seen = states
+        seen = activation.seen
+        for name, value in states.items():
+            if seen.get(name) != value and value not in activation.arguments:
+                self._emit(value)
 
     def _emit(self, value):
         if self.stream is not None and len(self.stream) < STREAM_VALUES:
             self.stream.append(value[:80])
 
-    def _record(self, kind, activation, line, states, arg, always=False):
+    def _record(self, kind, activation, line, states, arg):
         depth = len(self.stack) - 1
-        step = self.count
+        event = [kind, line, activation.id, depth, states, arg, [], self.count, activation.name]
         self.count += 1
-        event = [kind, line, activation.id, depth, states, arg, [], step, activation.name]
-        if self.keep_events and (depth < DEEP or kind == CALL or always):
+        if self.keep_events and (depth < DEEP or kind == CALL or kind == EXCEPTION):
             if len(self.head) < self.head_size:
                 self.head.append(event)
             else:
                 self.tail.append(event)
         return event
 
+    # --- the result
+
     def wire(self):
         """The trace as plain lists: [kind, line, frame, depth, changed, arg, notes, step, function] per event, where
         `changed` has only the names whose text differs from the frame's last event that is kept (null: gone)."""
         events = self.head + list(self.tail)
-        last = {}
-        previous = -1
-        out = []
-        for kind, line, frame, depth, states, arg, notes, step, name in events:
-            if step != previous + 1:
-                last = {}  # after a gap every frame starts with its full set again
-            previous = step
-            changed = None
-            if states is not None:
-                before = last.get(frame)
-                if before is None:
-                    changed = dict(states)
-                else:
-                    changed = {key: value for key, value in states.items() if before.get(key) != value}
-                    changed.update((key, None) for key in before if key not in states)
-                last[frame] = states
-            out.append([kind, line, frame, depth, changed, arg, notes or None, step, name])
+        rows = _rows(events)
         truncated = self.truncated
-        dropped = self.count - len(events)
+        sizes = [_size(row) for row in rows]
+        if sum(sizes) > HEAD_BYTES + TAIL_BYTES:
+            first, room = 0, HEAD_BYTES
+            while sizes[first] <= room:
+                room -= sizes[first]
+                first += 1
+            last, end = first, rows[first:]
+            while sum([_size(row) for row in end]) > TAIL_BYTES:
+                last += (len(events) - last) // 8 + 1
+                end = _rows(events[last:])  # after a gap every frame starts with its full set again
+            rows = rows[:first] + end
+            truncated = truncated or "bytes"
+        dropped = self.count - len(rows)
         if truncated is None and dropped:
             truncated = "events"
-        return {"events": out, "dropped": dropped, "truncated": truncated, "steps": self.lines, "frames": self.made,
+        return {"events": rows, "dropped": dropped, "truncated": truncated, "steps": self.lines, "frames": self.made,
                 "max_depth": self.max_depth, "lines_covered": sorted(self.covered), "origin": self.origin}
+
+
+def _rows(events):
+    last = {}
+    previous = -1
+    out = []
+    for kind, line, frame, depth, states, arg, notes, step, name in events:
+        if step != previous + 1:
+            last = {}
+        previous = step
+        changed = None
+        if states is not None:
+            before = last.get(frame)
+            if before is None:
+                changed = dict(states)
+            else:
+                changed = {key: value for key, value in states.items() if before.get(key) != value}
+                changed.update((key, None) for key in before if key not in states)
+            last[frame] = states
+        out.append([kind, line, frame, depth, changed, arg, notes or None, step, name])
+    return out
+
+
+def _size(value):
+    """Length of its JSON."""
+    t = type(value)
+    if t is str:
+        return len(_json(value))
+    if t is dict:
+        return 2 + sum([len(_json(key)) + 2 + _size(item) for key, item in value.items()])
+    if t is list:
+        return 2 + sum([1 + _size(item) for item in value])
+    return 5 if value is None or t is bool else len(int.__repr__(value))
+
+
+def _at_start(instructions, at):
+    """Whether the frame is at its very first step, where the recursion limit stops it."""
+    return at >= 0 and instructions[at] == _resume and instructions[at + 1] & 3 == 0
+
+
+def _ends_loop(cls, instructions, at):
+    """Whether this exception is how a for statement, a yield from or an async for learns of the end."""
+    if cls is StopIteration:
+        return instructions[at] in _iterations
+    return cls is StopAsyncIteration and _next_async in (instructions[at], instructions[at - 4])  # also at its SEND
+
+
+def _library_line(traceback):
+    """`json/decoder.py:355`, if the innermost frame is one of the standard library's."""
+    while traceback.tb_next is not None:
+        traceback = traceback.tb_next
+    path = traceback.tb_frame.f_code.co_filename
+    if "/python3" in path:
+        return path.rsplit("/python3", 1)[1].split("/", 1)[-1][-80:] + ":" + str(traceback.tb_lineno)
+    return f"{path}:{traceback.tb_lineno}" if path[:8] == "<frozen " or path == "<string>" else None
+
+
+def _unwrapped(value):
+    """What an asynchronous generator yields comes in a box that only the garbage collector can look into."""
+    if class_name(type(value)) == "async_generator_wrapped_value":
+        inside = gc.get_referents(value)
+        return inside[0] if inside else None
+    return value
+
+
+def _ignored(function):
+    """In the place of sys.settrace: a program that traces itself goes on without."""

@@ -17,9 +17,13 @@ export interface Ended {
 
 /** Starts `etalon <words>` in a process group of its own, as a shell does: Ctrl-C then reaches all of it. */
 export function start(...words: string[]): Deno.ChildProcess {
+  return startWith({ NO_COLOR: "1" }, ...words);
+}
+
+/** The same with these environment variables on top of this process's own. */
+export function startWith(env: Record<string, string>, ...words: string[]): Deno.ChildProcess {
   const task: string = JSON.parse(Deno.readTextFileSync("deno.json")).tasks.etalon.command;
   const args = [...task.split(" ").slice(1), ...words];
-  const env = { NO_COLOR: "1" };
   const command = { args, env, stdin: "null", stdout: "piped", stderr: "piped", detached: true } as const;
   return new Deno.Command(Deno.execPath(), command).spawn();
 }

@@ -4,6 +4,7 @@ import { afterAll } from "vitest";
 import { spawnArena } from "../../src/host/deno_arena.ts";
 import { createPool, type Pool } from "../../src/trace/pool.ts";
 import type { Compare, ProgramJob, TestKind } from "../../src/trace/schema.ts";
+import type { TracedProgram } from "./programs.ts";
 
 /** A pool that ends with the test file. */
 export function testPool(size = 1): Pool {
@@ -20,6 +21,11 @@ export function asserts(
   more: Partial<ProgramJob> = {},
 ): ProgramJob {
   return { id: entryPoint, program, entryPoint, testKind: "assert-list", tests, trace: "none", ...more };
+}
+
+/** One of `programs`, run and traced. */
+export function runTraced(pool: Pool, { program, entry, test }: TracedProgram, more: Partial<ProgramJob> = {}) {
+  return pool.run(asserts(program, entry, [test], { trace: "deciding", limits: { stepsPerTest: 20_000 }, ...more }));
 }
 
 export interface Row {

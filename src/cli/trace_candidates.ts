@@ -1,0 +1,131 @@
+/** `etalon trace --candidates`: judges a whole set in parallel, and goes on where an earlier run stopped. */
+import { createPool, type Limits, loadProblems, type Pool, type Problem, type ProgramResult, sha256 } from "../mod.ts";
+import { denoHost } from "../host/deno.ts";
+import { interruptSignal } from "./interrupt.ts";
+import { dataPath } from "./problems.ts";
+import { terminalProgress } from "./progress.ts";
+import type { TraceOptions } from "./trace.ts";
+import { openPipe, openResults } from "./trace_output.ts";
+import { type Candidate, readCandidates, survey } from "./trace_rows.ts";
+import { addRow, liveText, newTally, summaryText } from "./trace_summary.ts";
+
+/** One line of the output: which candidate, and all that its run showed. */
+interface ResultRow extends ProgramResult {
+  problem_id: string;
+  model?: string;
+  sample: number | string;
+  count: number;
+}
+
+/** So many results may wait for a slower one before them: lines are written in input order. */
+const WINDOW = 128;
+
+export async function runCandidates(path: string, options: TraceOptions, limits: Partial<Limits>): Promise<void> {
+  const { out, workers, trace } = options;
+  if (out === undefined && Deno.stdout.isTerminal()) {
+    throw new Error("Cannot judge --candidates: name a file with --out, or pipe the results on");
+  }
+  const { problems, sources } = await readProblems(options.problems!);
+  const found = await survey(path, problems);
+  const tally = newTally(found.rows);
+  const record = { candidates: { path, sha256: found.sha256 }, problems: sources, trace, limits };
+  const results = out === undefined
+    ? openPipe()
+    : await openResults(out, record, (row) => addRow(tally, row as ResultRow));
+  const resumed = tally.resumed = tally.done;
+  if (resumed > found.rows) throw new Error(`Cannot go on with ${out}: it has more lines than ${path} has candidates`);
+  const terminal = Deno.stderr.isTerminal();
+  const progress = terminalProgress(terminal);
+  if (resumed > 0) progress.log(`going on with ${out}: ${resumed} of ${found.rows} candidates are done`);
+
+  const host = denoHost();
+  const pool = createPool(() => host.spawnArena(), { size: workers, limits });
+  const signal = interruptSignal();
+  signal.addEventListener("abort", () => progress.log("stopping when the running programs end; Ctrl-C again: at once"));
+  try {
+    // Without Python nothing can be judged: better said now than once per candidate.
+    if (resumed < found.rows) await pool.script("def main(given):\n    return given", null);
+    const started = performance.now();
+    const seconds = () => (performance.now() - started) / 1000;
+    const rows = readCandidates(path, problems, trace, { from: resumed });
+    const end = await judgeAll(pool, rows, resumed, workers, signal, (row) => {
+      addRow(tally, row);
+      if (terminal) progress.live(liveText(tally, seconds()));
+      return results.add(JSON.stringify(row));
+    });
+    if (end === "closed") return; // whoever read the results has seen enough
+    progress.log(summaryText(tally, seconds()));
+    if (end === "interrupted") {
+      progress.log(out === undefined ? "stopped" : "stopped; the same command goes on from here");
+      Deno.exitCode = 130;
+    }
+  } finally {
+    pool.close();
+    results.close();
+  }
+}
+
+/** All problems of the files named, and what identifies each file. */
+async function readProblems(names: string[]): Promise<{ problems: Problem[]; sources: unknown[] }> {
+  const host = denoHost();
+  const problems: Problem[] = [];
+  const sources: unknown[] = [];
+  const owner = new Map<string, string>();
+  for (const name of names) {
+    const path = await dataPath(name);
+    const read = await loadProblems(host, path);
+    for (const { id } of read) {
+      if (owner.has(id)) throw new Error(`Cannot read ${path}: id "${id}" was already used (${owner.get(id)})`);
+      owner.set(id, path);
+    }
+    problems.push(...read);
+    sources.push({ path, sha256: await sha256(JSON.stringify(read)) });
+  }
+  return { problems, sources };
+}
+
+/** Judges what `rows` yields, `first` being the number of its first; `write` gets the results in that order. */
+async function judgeAll(
+  pool: Pool,
+  rows: AsyncGenerator<Candidate>,
+  first: number,
+  workers: number,
+  signal: AbortSignal,
+  write: (row: ResultRow) => boolean,
+): Promise<"done" | "interrupted" | "closed"> {
+  const finished = new Map<number, ResultRow>();
+  let next = first; // to be written
+  let open = true;
+  let moved = Promise.withResolvers<void>();
+  const ends = new Promise<void>((resolve) => signal.addEventListener("abort", () => resolve(), { once: true }));
+
+  async function work() {
+    while (open && !signal.aborted) {
+      const { value: candidate, done } = await rows.next();
+      if (done) return;
+      while (candidate.index - next >= WINDOW && open && !signal.aborted) await Promise.race([moved.promise, ends]);
+      if (!open || signal.aborted) return;
+      finished.set(candidate.index, await judge(pool, candidate));
+      for (let row = finished.get(next); open && row; row = finished.get(++next)) {
+        finished.delete(next);
+        open = write(row);
+      }
+      moved.resolve();
+      moved = Promise.withResolvers();
+    }
+  }
+
+  try {
+    // Two a worker: an interpreter that is done finds the next program waiting.
+    await Promise.all(Array.from({ length: 2 * workers }, work));
+  } finally {
+    await rows.return(undefined);
+  }
+  return !open ? "closed" : signal.aborted ? "interrupted" : "done";
+}
+
+async function judge(pool: Pool, { problemId, model, sample, count, job }: Candidate): Promise<ResultRow> {
+  let result = await pool.run(job);
+  if (result.infra) result = await pool.run(job); // a second chance for our own machinery
+  return { problem_id: problemId, model, sample, count, ...result };
+}
