@@ -19,7 +19,7 @@ export async function openArena(
     image = program.image;
     interpreters = { program, judge: await bootInterpreter({ ...assets, image }) };
   } catch (error) {
-    send({ kind: "failed", message: error instanceof Error ? error.message : String(error) });
+    send({ kind: "failed", message: errorText(error) });
     return null;
   }
   const bootMs = performance.now() - start;
@@ -30,6 +30,13 @@ export async function openArena(
       : runScript(interpreters, request.source, request.input);
     send(reply);
   };
+}
+
+/** Emscripten throws objects of its own. */
+function errorText(error: unknown): string {
+  if (error instanceof Error) return error.message;
+  const { name, errno } = error as { name?: string; errno?: number };
+  return name ? `${name} ${errno ?? ""}`.trim() : String(error);
 }
 
 declare const DedicatedWorkerGlobalScope: { new (): unknown; prototype: unknown } | undefined;

@@ -160,11 +160,11 @@ function candidates(group: Sample[], counts: PairCounts): Candidate[] {
     const key = tokens.join("\u0000");
     const known = programs.get(key);
     if (!known) {
-      programs.set(key, { best: { sample, tokens, record }, copies: 1, agree: true });
+      programs.set(key, { best: { sample, tokens, record }, copies: 1, agree: !sample.result.flaky });
       continue;
     }
     known.copies++;
-    known.agree &&= known.best.sample.result.passed === sample.result.passed;
+    known.agree &&= !sample.result.flaky && known.best.sample.result.passed === sample.result.passed;
     if (sample.finished && !known.best.sample.finished) known.best = { sample, tokens, record };
   }
   const kept: Candidate[] = [];

@@ -72,7 +72,9 @@ export function runProgram(
   });
   const { program: _program, ...request } = jobRequest(job);
   const { output, fatal } = judge.call(
-    `{"kind":"judge"}\n${JSON.stringify({ ...request, helpers: job.helpers, limits, tests: JSON.stringify(job.tests) })}`,
+    `{"kind":"judge"}\n${
+      JSON.stringify({ ...request, helpers: job.helpers, limits, tests: JSON.stringify(job.tests) })
+    }`,
   );
   if (fatal) {
     judge.rewind();
@@ -97,13 +99,11 @@ export function runProgram(
     streams: job.streams && stage === "run" ? where : [],
   });
   for (const [index, values] of again.streams) tests[index].values = values;
-  const trace = again.trace ? { trace: expandTrace(again.trace), traceTest: stage === "load" ? undefined : traceTest } : {};
-  return reply(summarize(job.id, {
-    ...judged,
-    ...(again.differs && stage === "run" ? { verdict: "flaky" as const } : {}),
-    elapsedMs: elapsed(),
-    ...trace,
-  }));
+  const trace = again.trace
+    ? { trace: expandTrace(again.trace), traceTest: stage === "load" ? undefined : traceTest }
+    : {};
+  const result = summarize(job.id, { ...judged, elapsedMs: elapsed(), ...trace });
+  return reply(again.differs ? { ...result, flaky: true } : result);
 }
 
 /** A program's interpreter as new, and the function that carries out one operation after the other in it. */
@@ -133,7 +133,9 @@ interface Wanted {
 
 /** The same operations once more. `differs`: one was answered otherwise than the first time. */
 function replay(session: ReturnType<typeof newSession>, operations: Operation[], wanted: Wanted) {
-  const spans = wanted.streams.flatMap((span, test) => span && test !== wanted.fullTest ? [{ span, test, full: false }] : []);
+  const spans = wanted.streams.flatMap((span, test) =>
+    span && test !== wanted.fullTest ? [{ span, test, full: false }] : []
+  );
   if (wanted.full) spans.push({ span: wanted.full as [number, number], test: wanted.fullTest ?? 0, full: true });
   const end = Math.max(...spans.map(({ span }) => span[1]));
   const streams: [number, string[]][] = [];

@@ -6,6 +6,8 @@ export interface Gate {
   heap(): Uint8Array;
   /** the first forbidden import that was called, else null */
   violation: string | null;
+  /** whether a file stays within `limit` bytes; set once there are files */
+  fits(fd: number, bytes: number, limit: number): boolean;
   stderr: string;
   keepStderr: boolean;
   /** Before each program: budgets, clock and randomness start anew. */
@@ -60,7 +62,8 @@ const open = new Set([
 
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
-const epochMs = Date.UTC(2025, 0, 1);
+/** The time at which every program begins. */
+export const epochMs = Date.UTC(2025, 0, 1);
 const fileBytes = 4 * 1024 * 1024; // what a program may write to /tmp
 const EPERM = 63;
 const ENOSPC = 51;
@@ -71,6 +74,7 @@ export function newGate(): Gate {
       throw new Error("the gate has no heap yet");
     },
     violation: null,
+    fits: () => true,
     stderr: "",
     keepStderr: false,
     state: { closed: false, memoryBytes: 0, written: 0, nowMs: epochMs, random: 1 },
@@ -168,7 +172,9 @@ function replacement(name: string, real: ImportedFunction, gate: Gate): Imported
         if (fd === port) gate.onMessage(decoder.decode(bytes));
         else if (fd > 2) {
           gate.state.written += bytes.length;
-          return gate.state.written > fileBytes ? ENOSPC : real(fd, vectors, count, result);
+          return gate.state.written > fileBytes || !gate.fits(fd, bytes.length, fileBytes)
+            ? ENOSPC
+            : real(fd, vectors, count, result);
         } else if (fd === 2 && gate.stderr.length < 20_000) gate.stderr += decoder.decode(bytes);
         // 1 and 2 lead nowhere; the interpreter's last words are kept.
         new DataView(gate.heap().buffer).setUint32(result, bytes.length, true);

@@ -9,7 +9,8 @@ import { loadPyodide } from "pyodide/pyodide.mjs";
 // @ts-ignore: the package ships no types for its Emscripten module
 import createPyodideModule from "pyodide/pyodide.asm.mjs";
 import type { ArenaAssets } from "../../workers/messages.ts";
-import { type Gate, gatedImports, newGate } from "./gate.ts";
+import { closeFiles, type EmscriptenFs } from "./files.ts";
+import { epochMs, type Gate, gatedImports, newGate } from "./gate.ts";
 import { bootSource, pythonSources } from "./python_sources.ts";
 
 /** What one call of the Python side gave. `fatal`: the interpreter itself broke and its output is worthless. */
@@ -46,26 +47,6 @@ interface EmscriptenModule {
   stackRestore(stack: number): void;
   UTF8ToString(address: number): string;
 }
-interface FsNode {
-  contents?: Uint8Array | Record<string, FsNode>;
-  mode: number;
-}
-interface EmscriptenFs {
-  ignorePermissions: boolean;
-  streams: ({ fd: number } | null)[];
-  writeFile(path: string, data: string | Uint8Array): void;
-  readFile(path: string, options: { encoding: "utf8" }): string;
-  mkdirTree(path: string): void;
-  chmod(path: string, mode: number): void;
-  readdir(path: string): string[];
-  stat(path: string): FsNode;
-  isDir(mode: number): boolean;
-  isLink(mode: number): boolean;
-  lstat(path: string): FsNode;
-  unlink(path: string): void;
-  rmdir(path: string): void;
-  close(stream: unknown): void;
-}
 
 /** A heap to start from: 16 bytes of head (magic, entry, stack), then the heap. Made by one boot, used by all others. */
 export type Image = Uint8Array<ArrayBuffer>;
@@ -80,8 +61,6 @@ export async function bootInterpreter(assets: ArenaAssets): Promise<Interpreter 
   const { FS } = module;
   gate.heap = () => module.HEAPU8;
   FS.ignorePermissions = true;
-  FS.mkdirTree("/run");
-  FS.mkdirTree("/tmp");
   const image = assets.image ?? firstImage(module, gate);
   const head = new DataView(image.buffer, image.byteOffset, headBytes);
   if (head.getUint32(0, true) !== magic) throw new Error("the image of the interpreter is damaged");
@@ -89,8 +68,8 @@ export async function bootInterpreter(assets: ArenaAssets): Promise<Interpreter 
   const stack = head.getUint32(8, true);
   const heapImage = image.subarray(headBytes);
   if (module.HEAPU8.length < heapImage.length) module.growMemory(heapImage.length);
-  freeze(FS, "/");
-  FS.chmod("/tmp", 0o777);
+  const files = closeFiles(FS, epochMs);
+  gate.fits = files.fits;
   gate.state.closed = true;
 
   // Most of the heap is zeros (the stack above all): filling is faster than copying.
@@ -107,8 +86,7 @@ export async function bootInterpreter(assets: ArenaAssets): Promise<Interpreter 
     }
     if (heap.length > heapImage.length) heap.fill(0, heapImage.length);
     module.stackRestore(stack);
-    for (const stream of FS.streams) if (stream && stream.fd > 2) FS.close(stream);
-    clear(FS, "/tmp");
+    files.restore();
   }
 
   let answer = "";
@@ -215,6 +193,7 @@ class Ready extends Error {}
 /** Loads the Python side into a fresh interpreter and keeps the heap as it is then. */
 function firstImage(module: EmscriptenModule, gate: Gate): Image {
   const { FS } = module;
+  FS.mkdirTree("/run");
   FS.writeFile("/run/sources", JSON.stringify(pythonSources));
   FS.writeFile("/run/boot.py", bootSource);
   gate.reset(512 * 1024 * 1024, () => {});
@@ -266,29 +245,5 @@ function blankInittab(module: EmscriptenModule) {
     if (!hidden.test(name)) continue;
     // A name no import statement can spell: the first byte 0x01, the length kept.
     for (let i = 0; i < name.length; i++) module.HEAPU8[address + i] = 1;
-  }
-}
-
-function freeze(FS: EmscriptenFs, path: string) {
-  if (path === "/proc" || path === "/dev") return;
-  for (const name of FS.readdir(path)) {
-    if (name === "." || name === "..") continue;
-    const child = path === "/" ? `/${name}` : `${path}/${name}`;
-    const { mode } = FS.lstat(child);
-    if (FS.isLink(mode)) continue;
-    if (FS.isDir(mode)) freeze(FS, child);
-    else FS.chmod(child, 0o444);
-  }
-  FS.chmod(path, 0o555);
-}
-
-function clear(FS: EmscriptenFs, path: string) {
-  for (const name of FS.readdir(path)) {
-    if (name === "." || name === "..") continue;
-    const child = `${path}/${name}`;
-    if (FS.isDir(FS.lstat(child).mode)) {
-      clear(FS, child);
-      FS.rmdir(child);
-    } else FS.unlink(child);
   }
 }

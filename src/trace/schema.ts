@@ -70,7 +70,6 @@ export type Verdict =
   | "exit"
   | "crash"
   | "sandbox_violation"
-  | "flaky"
   | "harness_error";
 
 /** An exception's type name, its message (at most 200 characters) and the 1-based program line that raised it. */
@@ -112,6 +111,8 @@ export interface ProgramResult {
   trace?: Trace;
   /** index of the traced test */
   traceTest?: number;
+  /** asked the same again by the traced replay, the program answered otherwise: its verdict is one of several */
+  flaky?: boolean;
   /** the machinery failed, not the program: the result says nothing about the program */
   infra: boolean;
   elapsedMs: number;

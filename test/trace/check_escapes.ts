@@ -10,6 +10,7 @@ const unseen = [
   "devices replaced or closed",
   "memory grown to its limit",
   "constants of the interpreter",
+  "files in the folders of devices and processes",
 ];
 
 /** @param run runs a program in an arena that goes on to the next one */

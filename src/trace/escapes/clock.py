@@ -44,12 +44,12 @@ def attempt():
     return shown((datetime.datetime.now(), datetime.date.today(), time.localtime(), time.strftime("%c")))
 
 
-# === the times of files [open same]
+# === the times of files [same]
 def attempt():
     with open("/tmp/now", "w") as file:
         file.write("x")
     found = []
-    for path in ("/tmp/now", "/tmp", "/run/in", "/run/out", "/lib", "/lib/python314.zip", "/", "/dev/null"):
+    for path in ("/tmp/now", "/tmp", "/run", "/lib", "/lib/python314.zip", "/", "/dev/null"):
         status = os.stat(path)
         found.append((path, status.st_mtime_ns, status.st_ctime_ns, status.st_atime_ns, status.st_ino))
     return shown(found)
@@ -71,7 +71,7 @@ def attempt():
     return shown((os.urandom(4), random.random(), random.SystemRandom().random(), secrets.token_hex(4), uuid.uuid4().hex[:8], name))
 
 
-# === random bytes of the devices [open same]
+# === random bytes of the devices [same]
 def attempt():
     found = []
     for name in ("random", "urandom"):

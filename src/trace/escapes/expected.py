@@ -78,17 +78,17 @@ def attempt():
                 return secret_in(data)
 
 
-# === the variables of the frames below [open]
+# === the variables of the frames below
 def attempt():
     return secret_among(reach([list(frame.f_locals.values()) for frame in frames()]))
 
 
-# === the code and constants of the frames below [open]
+# === the code and constants of the frames below
 def attempt():
     return secret_among(reach([frame.f_code for frame in frames()] + [frame.f_globals for frame in frames()]))
 
 
-# === the frames of an exception's traceback [open]
+# === the frames of an exception's traceback
 def attempt():
     try:
         raise ValueError
@@ -114,14 +114,14 @@ def attempt():
             return found
 
 
-# === everything the collector knows [open]
+# === everything the collector knows
 def attempt():
     import gc
 
     return secret_among(reach(gc.get_objects()))
 
 
-# === everything the collector knows, the frozen generation included [open]
+# === everything the collector knows, the frozen generation included
 def attempt():
     import gc
 
@@ -134,7 +134,7 @@ def attempt():
     return secret_among(reach([object, *type.__subclasses__(object), *sys.modules.values()]))
 
 
-# === the closure of the function that calls [open]
+# === the closure of the function that calls
 def attempt():
     import types
 
@@ -147,7 +147,7 @@ def attempt():
                         return found
 
 
-# === the tests of the harness's records [open]
+# === the tests of the harness's records
 def attempt():
     for frame in frames():
         for value in frame.f_locals.values():
@@ -158,7 +158,7 @@ def attempt():
                     return found
 
 
-# === raw memory, by crafted bytecode [open]
+# === raw memory, by crafted bytecode
 def attempt():
     import dis
     import struct
@@ -179,7 +179,7 @@ def attempt():
     return re.search(SECRET.encode(), raw).group().decode()
 
 
-# === values that the harness's functions return, seen by a profiler [open]
+# === values that the harness's functions return, seen by a profiler
 def attempt():
     seen = []
 
@@ -191,7 +191,7 @@ def attempt():
     return seen
 
 
-# === values that the harness's functions return, seen by a monitoring tool [open]
+# === values that the harness's functions return, seen by a monitoring tool
 def attempt():
     tool, events = 3, sys.monitoring.events
     seen = []

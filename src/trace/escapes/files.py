@@ -89,7 +89,7 @@ def attempt():
             pass
 
 
-# === a new file in any folder but /tmp [open]
+# === a new file in any folder but /tmp
 def attempt():
     for folder in folders():
         try:
@@ -188,7 +188,7 @@ def attempt():
     return "1 GiB"
 
 
-# === one file made large by a byte far behind its start [open]
+# === one file made large by a byte far behind its start
 def attempt():
     with open("/tmp/large", "wb", buffering=0) as file:
         file.seek(900_000_000)

@@ -40,7 +40,7 @@ def attempt():
     return None
 
 
-# === the harness's records patched through a frame [open]
+# === the harness's records patched through a frame
 def attempt():
     for frame in frames():
         for value in list(frame.f_locals.values()):
@@ -50,7 +50,7 @@ def attempt():
                 return None
 
 
-# === the harness's comparison patched through a frame [open]
+# === the harness's comparison patched through a frame
 def attempt():
     for frame in frames():
         space = frame.f_globals
@@ -91,7 +91,7 @@ def attempt():
     os._exit(0)
 
 
-# === an answer written to its file, and kept from being replaced [open]
+# === an answer written to its file, and kept from being replaced
 def attempt():
     import os
 
@@ -314,7 +314,7 @@ def attempt():
     return 1
 
 
-# === the comparison's code replaced [open]
+# === the comparison's code replaced
 def attempt():
     import gc
     import types

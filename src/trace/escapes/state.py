@@ -160,7 +160,7 @@ def attempt():
             file.write("x")
 
 
-# === files in the folders of devices and processes [open]
+# === files in the folders of devices and processes
 def attempt():
     for folder in ("/dev", "/dev/shm", "/dev/shm/tmp", "/proc", "/proc/self", "/proc/self/fd", "/run", "/home", "/"):
         for name in ("left", "."):
@@ -181,13 +181,13 @@ def attempt():
                 pass
 
 
-# === standard descriptors closed [open]
+# === standard descriptors closed
 def attempt():
     for number in range(3):
         os.close(number)
 
 
-# === standard descriptors on a file of our own [open]
+# === standard descriptors on a file of our own
 def attempt():
     with open("/tmp/left", "wb") as file:
         file.write(b"read by the next")
@@ -204,7 +204,7 @@ def attempt():
         os.open("/tmp/left", os.O_RDWR)
 
 
-# === flags of standard descriptors [open]
+# === flags of standard descriptors
 def attempt():
     import fcntl
 
