@@ -63,7 +63,7 @@ class Branches:
         self.tracer = None
         try:
             # A program may have broken the ast module; then there are no notes.
-            self._read(ast.parse(program), program.split("\n"))
+            self._read(ast.parse(program), program.replace("\r\n", "\n").replace("\r", "\n").split("\n"))
         except Exception:
             return
 

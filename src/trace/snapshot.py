@@ -63,12 +63,14 @@ def scope(frame, hidden, known):
     """
     variables = frame.f_locals
     if type(variables) is _proxy_type:
-        variables = dict(variables)
-    elif not _derives(type(variables), dict):
+        items = list(_proxy_type.items(variables))  # in one pass; each look-up by name would be a pass of its own
+    elif _derives(type(variables), dict):
+        items = list(islice(dict.items(variables), 1000))
+    else:
         return {}  # a class body in a namespace of the program's making
     module_level = frame.f_code.co_name == "<module>"
     out = {}
-    for name, value in list(islice(dict.items(variables), 1000)):
+    for name, value in items:
         if type(name) is not str:
             continue
         entry = known.get(name)
