@@ -100,7 +100,7 @@ def attempt():
     return shown((os.cpu_count(), platform.uname(), locale.getlocale(), sys.getfilesystemencoding(), os.getcwd()))
 
 
-# === the time zone of the host
+# === the time zone of the host [open]
 def attempt():
     zone = (time.timezone, time.daylight, time.localtime(0)[:6], time.localtime(15_000_000)[:6])
     return "" if zone == (0, 0, (1970, 1, 1, 0, 0, 0), (1970, 6, 23, 14, 40, 0)) else repr(zone)
