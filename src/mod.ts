@@ -14,7 +14,7 @@ export { Stopped } from "./recipes/rollout.ts";
 export { DPO, type DpoConfig, trainDpo } from "./recipes/dpo.ts";
 export { describeRecipe } from "./recipes/describe.ts";
 export { loadProblems } from "./data/datasets.ts";
-export { description, type Problem, programJob } from "./data/problem.ts";
+export { description, type Problem, programJob, stdioForm } from "./data/problem.ts";
 export { microCorpus, microProblems } from "./data/micro/micro.ts";
 export { createPool, type Pool } from "./trace/pool.ts";
 export { orders } from "./trace/heuristics.ts";

@@ -101,7 +101,7 @@ const eventStyles: Record<TraceEvent["event_type"], Style> = {
 };
 
 function eventName(event: TraceEvent): Span[] {
-  const name = event.event_type === "exception" ? (event.error_info!.origin ? "raise" : "passes on") : event.event_type;
+  const name = event.event_type === "exception" ? (event.error_info!.origin ? "raise" : "raised") : event.event_type;
   const called = event.event_type === "call" || event.event_type === "resume";
   const whose = called && (event.depth > 0 || event.event_type === "resume")
     ? [span(`${event.function}  `, "cyan")]

@@ -150,6 +150,18 @@ Test Result: FAIL
   });
 });
 
+test("--compact: the same frame around the execution in few tokens", async () => {
+  const words = ["scale.py", "--call", `scale(list(range(40)))`];
+  const [full, compact] = await Promise.all([trace(...words), trace(...words, "--compact", "300")]);
+  const head = full.stdout.slice(0, full.stdout.indexOf("[L7]"));
+  expect(compact.stdout.slice(0, head.length)).toBe(head);
+  expect(compact.stdout).toMatch(/\n---\n$/);
+  expect(compact.stdout.length).toBeLessThan(full.stdout.length / 4);
+  const { code, stderr } = await trace(...words, "--compact", "2");
+  expect(stderr).toMatch(/^error: Cannot fit the trace into 2 tokens: /);
+  expect(code).toBe(2);
+});
+
 describe("--json", () => {
   test("gives the verdict and the events of a call", async () => {
     const { code, stdout } = await trace("divide.py", "--call", "divide(10, 4)", "--expect", "2.5", "--json");
