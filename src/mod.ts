@@ -18,7 +18,7 @@ export { description, type Problem, programJob, stdioForm } from "./data/problem
 export { microCorpus, microProblems } from "./data/micro/micro.ts";
 export { createPool, type Pool } from "./trace/pool.ts";
 export { orders } from "./trace/heuristics.ts";
-export { formatTrace, traceDocument, type TraceDocument, traceText } from "./trace/serialize.ts";
+export { formatTrace, type TraceDocument, traceDocument, traceText } from "./trace/serialize.ts";
 export { parseTraceText } from "./trace/parse_text.ts";
 export { type CompactOptions, compactTrace, estimateTokens } from "./trace/compact.ts";
 export { pythonVersion, readTraceRecords, type TraceRecord, traceRecord, writeTraceRecord } from "./trace/record.ts";
