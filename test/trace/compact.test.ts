@@ -1,9 +1,11 @@
+import { readFileSync } from "node:fs";
+import { Tokenizer } from "@huggingface/tokenizers";
 import { beforeAll, describe, expect, test } from "vitest";
 import { compactTrace, estimateTokens } from "../../src/trace/compact.ts";
 import { crashOf } from "../../src/trace/crash.ts";
 import type { ProgramResult } from "../../src/trace/schema.ts";
 import { statementTable } from "../../src/trace/statements.ts";
-import { asserts, runTraced, testPool } from "./helpers.ts";
+import { asserts, data, runTraced, testPool } from "./helpers.ts";
 import { programs } from "./programs.ts";
 
 const pool = testPool();
@@ -208,6 +210,26 @@ describe("compact traces of every budget", () => {
           }
         }
       }
+    },
+  );
+
+  test.each(["starcoder2", "codellama"])(
+    "are within it by a real tokenizer, %s, which the estimate is near",
+    (model) => {
+      const json = JSON.parse(readFileSync(new URL(`tokenizers/${model}/tokenizer.json`, data), "utf8"));
+      const tokenizer = new Tokenizer(json, {});
+      const count = (text: string) => tokenizer.encode(text, { add_special_tokens: false }).ids.length;
+      let [estimated, counted] = [0, 0];
+      for (const name of ["caught", "generator", "nested", "separators", "propagated"]) {
+        for (const budget of [60, 150, 400]) {
+          const text = compact(name, budget, { count });
+          expect(count(text), `${name} in ${budget}`).toBeLessThanOrEqual(budget);
+          estimated += estimateTokens(text);
+          counted += count(text);
+        }
+      }
+      expect(estimated / counted).toBeGreaterThan(0.85);
+      expect(estimated / counted).toBeLessThan(1.25);
     },
   );
 
