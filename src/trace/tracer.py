@@ -9,7 +9,7 @@ from collections import deque
 from json.encoder import encode_basestring_ascii as _json
 from sys import getrecursionlimit, gettrace, setrecursionlimit, settrace
 
-from etalon_branches import Branches
+from etalon_branches import EXACT, Branches
 from etalon_snapshot import class_name, message, scope, short, text, work
 
 LINE, CALL, RETURN, EXCEPTION, YIELD, RESUME, UNWIND = range(7)
@@ -19,12 +19,11 @@ HEAD_BYTES, TAIL_BYTES = 90_000, 130_000  # of the events' JSON: with all the re
 STREAM_VALUES = 400
 FRAMES = 60  # added to the recursion limit, because the tracer's own calls count for it
 
-_exact = hasattr(sys, "monitoring")
+_monitored = hasattr(sys, "monitoring")
 _traceback_of = BaseException.__dict__["__traceback__"].__get__
 _returns = {dis.opmap[name] for name in ("RETURN_VALUE", "RETURN_CONST") if name in dis.opmap}
-_yields = {dis.opmap["YIELD_VALUE"]}
 _iterations = {dis.opmap[name] for name in ("FOR_ITER", "END_FOR", "POP_ITER", "SEND", "END_SEND") if name in dis.opmap}
-_resume, _next_async = dis.opmap["RESUME"], dis.opmap["GET_ANEXT"]
+_yield, _resume, _next_async = dis.opmap["YIELD_VALUE"], dis.opmap["RESUME"], dis.opmap["GET_ANEXT"]
 
 
 class _Activation:
@@ -95,7 +94,7 @@ class Tracer:
             return
         self.running = True
         self.limit = getrecursionlimit()
-        self.raised_limit = self.limit + FRAMES if _exact else self.limit
+        self.raised_limit = self.limit + FRAMES if _monitored else self.limit
         setrecursionlimit(self.raised_limit)
         self.branches.start(self)
         self._settrace, sys.settrace = sys.settrace, _ignored
@@ -199,7 +198,7 @@ class Tracer:
         activation.line = line
         activation.raised_at = -1
         self.covered.add(line)
-        if not _exact or activation.pending:
+        if not EXACT:
             self.branches.next_line(activation, line)
         if activation.error_event is not None:
             self._caught(activation)
@@ -216,21 +215,22 @@ class Tracer:
     def _return(self, frame, activation, arg):
         at = frame.f_lasti
         opcode = activation.code[at] if at >= 0 else -1
-        unwinding = arg is None and (at == activation.raised_at or opcode not in _returns and opcode not in _yields)
+        # 3.13 tells of a yield one instruction later.
+        yielding = opcode == _yield or opcode == _resume and not _at_start(activation.code, at)
+        unwinding = arg is None and (at == activation.raised_at or opcode not in _returns and not yielding)
         if self.stream is not None:
             states = self._states(activation)
             if states is not None:
                 self._changes(activation, states)
                 activation.seen = states
-        yielding = False
         if unwinding:
+            yielding = False
             self._record(UNWIND, activation, frame.f_lineno or activation.line, None, None)
             self.left = activation
         else:
             if activation.error_event is not None:
                 self._caught(activation)
             self.flight = None
-            yielding = opcode in _yields
             value = text(_unwrapped(arg) if yielding else arg)
             self.branches.leave(activation, frame, yielding)
             if activation.entry and not yielding:
@@ -241,7 +241,7 @@ class Tracer:
         self.top = self.stack[-1] if self.stack else None
         if not yielding:
             del self.activations[id(frame)]
-        if unwinding and not _exact and activation.errors:
+        if unwinding and not _monitored and activation.errors:
             self.unwound(None)
 
     def unwound(self, error):
