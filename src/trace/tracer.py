@@ -368,8 +368,10 @@ class Tracer:
         events = self.head + list(self.tail)
         rows = _rows(events)
         truncated = self.truncated
-        sizes = [_size(row) for row in rows]
-        if sum(sizes) > HEAD_BYTES + TAIL_BYTES:
+        # JSON needs at most half as much again as Python's own escapes, which are quickly made.
+        room = HEAD_BYTES + TAIL_BYTES
+        sizes = [_size(row) for row in rows] if len(ascii(rows)) * 3 > room * 2 else []
+        if sum(sizes) > room:
             first, room = 0, HEAD_BYTES
             while sizes[first] <= room:
                 room -= sizes[first]

@@ -51,6 +51,51 @@ describe("a recursion", () => {
   });
 });
 
+describe("asyncio", () => {
+  const program = `import asyncio
+async def worker(queue, out):
+  while (item := await queue.get()) is not None:
+    await asyncio.sleep(item)
+    out.append((item, asyncio.get_running_loop().time()))
+async def main():
+  queue, out = asyncio.Queue(2), []
+  async with asyncio.TaskGroup() as group:
+    for _ in range(2):
+      group.create_task(worker(queue, out))
+    for item in (3, 1, 4, 1.5, None, None):
+      await queue.put(item)
+  try:
+    await asyncio.wait_for(asyncio.sleep(1000), timeout=50)
+  except TimeoutError:
+    out.append("late")
+  out.append(await asyncio.to_thread(len, "abc"))
+  await asyncio.gather(asyncio.sleep(44.5), asyncio.sleep(10))
+  return out, asyncio.get_running_loop().time()
+def f():
+  return asyncio.run(main())
+`;
+
+  test("has a virtual clock: a hundred seconds of it take none, and every run goes the same way", async () => {
+    const call = "assert f() == ([(1, 1), (3, 3), (1.5, 4.5), (4, 5), 'late', 3], 99.5)";
+    const jobs = [1, 2].map(() => pool.run(asserts(program, "f", [call], { trace: 0, streams: true })));
+    const [first, second] = await Promise.all(jobs);
+    expect(first.tests[0]).toMatchObject({ outcome: "PASS" });
+    expect(JSON.stringify({ ...second, elapsedMs: 0 })).toBe(JSON.stringify({ ...first, elapsedMs: 0 }));
+    const names = new Set(first.trace!.events.map((event) => event.function));
+    expect([...names].sort()).toEqual(["f", "main", "worker"]);
+  });
+
+  test("has no network, and says so", async () => {
+    const program = "import asyncio\nasync def main():\n  await asyncio.open_connection('localhost', 80)\n" +
+      "def f():\n  asyncio.run(main())\n";
+    expect((await traced(program, "f()")).origin).toEqual({
+      line_number: 3,
+      error_type: "OSError",
+      error_message: "there is no network",
+    });
+  });
+});
+
 describe("the budgets of a trace", () => {
   const loop = (before: string, body: string) =>
     `def f(n):\n  total = 0\n  ${before}\n  for i in range(n):\n    ${body}\n  return total\n`;
