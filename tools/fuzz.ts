@@ -124,8 +124,8 @@ async function judge(pool: Pool, seed: number, index: number, corpus: Corpus, re
   if (twice) {
     const again = await pool.run(job);
     const [first, second] = [said(result), said(again)];
-    // Time alone is not the program's: one that was near its limit may be over it the next time.
-    const timed = [result, again].some((run) => [run, ...run.tests].some(({ verdict }) => verdict === "timeout"));
+    // Time alone is not the program's: one that was near its limit may be over it the next time, in its replay too.
+    const timed = [result, again].some(({ elapsedMs }) => elapsedMs > 0.8 * job.limits!.wallMsPerProgram!);
     if (!timed && first !== second) wrong.push(`two runs differ: ${first} / ${second}`);
   }
   return { index, kind, verdict: result.verdict, ms, twice, wrong };
