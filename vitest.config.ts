@@ -18,6 +18,27 @@ function textImports(): Plugin {
   };
 }
 
+/** Writes down what is asked of /canary, and answers /canary/list with it: a way out of the sandbox would show there. */
+function canary(): Plugin {
+  const asked: string[] = [];
+  return {
+    name: "etalon:canary",
+    configureServer(server) {
+      server.httpServer?.on("upgrade", ({ url }) => {
+        if (url?.startsWith("/canary/")) asked.push(url.slice("/canary".length));
+      });
+      server.middlewares.use("/canary", ({ url = "" }, response) => {
+        response.setHeader("Cross-Origin-Resource-Policy", "cross-origin");
+        response.setHeader("Cross-Origin-Embedder-Policy", "require-corp");
+        if (url.endsWith(".js")) response.setHeader("Content-Type", "text/javascript");
+        if (url === "/list") return response.end(JSON.stringify(asked));
+        asked.push(url);
+        response.end();
+      });
+    },
+  };
+}
+
 /** The system's Chromium; undefined leaves the choice to playwright (its own download, where there is one). */
 function chromiumPath(): string | undefined {
   const names = ["chromium", "chromium-browser", "google-chrome-stable", "google-chrome"];
@@ -47,7 +68,7 @@ export default defineConfig({
         },
       },
       {
-        plugins: [bundleImports(), textImports()],
+        plugins: [bundleImports(), textImports(), canary()],
         server: { headers: isolation },
         test: {
           name: "browser",
@@ -62,6 +83,7 @@ export default defineConfig({
               launchOptions: {
                 executablePath: chromiumPath(),
                 args: ["--no-sandbox", "--enable-unsafe-webgpu", "--use-webgpu-adapter=swiftshader"],
+                env: { ...process.env, TZ: "Asia/Kolkata" } as Record<string, string>, // so that a leak of it shows
               },
             }),
             instances: [{ browser: "chromium" }],

@@ -14,11 +14,18 @@ export { Stopped } from "./recipes/rollout.ts";
 export { DPO, type DpoConfig, trainDpo } from "./recipes/dpo.ts";
 export { describeRecipe } from "./recipes/describe.ts";
 export { loadProblems } from "./data/datasets.ts";
-export { description, type Problem, programJob } from "./data/problem.ts";
+export { description, type Problem, programJob, stdioForm } from "./data/problem.ts";
 export { microCorpus, microProblems } from "./data/micro/micro.ts";
 export { createPool, type Pool } from "./trace/pool.ts";
 export { orders } from "./trace/heuristics.ts";
-export { traceText } from "./trace/serialize.ts";
+export { formatTrace, type TraceDocument, traceDocument, traceText } from "./trace/serialize.ts";
+export { parseTraceText } from "./trace/parse_text.ts";
+export { type CompactOptions, compactTrace, estimateTokens } from "./trace/compact.ts";
+export { pythonVersion, readTraceRecords, type TraceRecord, traceRecord, writeTraceRecord } from "./trace/record.ts";
+export { parseTrace } from "./trace/validate.ts";
+export { type Divergence, firstDivergence, valueStream } from "./trace/divergence.ts";
+export { type ByteSpan, suspiciousness, type TokenCredit, tokenCredit } from "./trace/credit.ts";
+export { type StatementTable, statementTable } from "./trace/statements.ts";
 export type {
   ErrorInfo,
   Limits,

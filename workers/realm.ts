@@ -12,13 +12,13 @@ const language =
   "parseFloat parseInt decodeURI decodeURIComponent encodeURI encodeURIComponent escape unescape";
 
 // What Pyodide, Emscripten and our own code use of the platform, and values such as streams and events that do nothing by
-// themselves. postMessage is the only way out, to the frame's relay.
+// themselves. postMessage is the only way out, to the frame's relay; the last two are numbers that cannot be deleted.
 const platform =
   "self console performance crypto location origin isSecureContext crossOriginIsolated setTimeout clearTimeout " +
   "queueMicrotask structuredClone atob btoa TextEncoder TextDecoder URL URLSearchParams Blob Response Headers ReadableStream " +
   "WritableStream TransformStream CompressionStream DecompressionStream MessageChannel MessagePort MessageEvent Event " +
   "EventTarget ErrorEvent AbortController AbortSignal DOMException addEventListener removeEventListener dispatchEvent " +
-  "postMessage WorkerGlobalScope DedicatedWorkerGlobalScope constructor";
+  "postMessage WorkerGlobalScope DedicatedWorkerGlobalScope constructor TEMPORARY PERSISTENT";
 
 /** The names a scrubbed realm may still have. */
 export const keptNames: ReadonlySet<string> = new Set(`${language} ${platform}`.split(" "));

@@ -1,16 +1,25 @@
 /** `etalon trace`: run Python in the sandbox and print what happened; one program, or a whole set of candidates. */
 import { type Command, Option } from "commander";
-import { createPool, type Limits, traceText } from "../mod.ts";
+import {
+  compactTrace,
+  createPool,
+  type Limits,
+  type Pool,
+  type ProgramResult,
+  statementTable,
+  traceText,
+} from "../mod.ts";
 import { denoHost } from "../host/deno.ts";
 import { parseNumber, parsePositive } from "./options.ts";
 import { runCandidates } from "./trace_candidates.ts";
 import { print } from "./trace_output.ts";
 import { wantsColour } from "./trace_style.ts";
-import { readQuestion, type TestChoice, withoutExpectation } from "./trace_tests.ts";
+import { type Question, readQuestion, type TestChoice, withoutExpectation } from "./trace_tests.ts";
 import { testsView, traceView } from "./trace_view.ts";
 
 export interface TraceOptions extends TestChoice {
   test?: number;
+  compact?: number;
   json?: boolean;
   candidates?: string;
   problems?: string[];
@@ -21,7 +30,7 @@ export interface TraceOptions extends TestChoice {
   limitWall?: number;
 }
 
-const ONE = ["call", "expect", "tests", "stdin", "problem", "entry", "test", "json"];
+const ONE = ["call", "expect", "tests", "stdin", "problem", "entry", "test", "compact", "json"];
 const MANY = ["candidates", "problems", "out", "workers", "trace"];
 
 export function addTrace(program: Command): void {
@@ -36,6 +45,11 @@ export function addTrace(program: Command): void {
     .option("--problem <id>", "the row of --tests to use, where there are several")
     .option("--entry <name>", "the function under test, where the tests leave it open")
     .option("--stdin <file>", "run the program with this input and trace it (- is standard input)")
+    .addOption(
+      new Option("--compact <tokens>", "print the trace for a model, in at most so many tokens").argParser(
+        parsePositive,
+      ),
+    )
     .option("--json", "print the result of all tests, with the events, as one JSON document")
     .optionsGroup("A set of candidates:")
     .option("--candidates <file>", "judge the programs of these JSON lines (.gz too)")
@@ -113,31 +127,44 @@ function limitsOf({ limitSteps, limitWall }: TraceOptions): Partial<Limits> {
 
 async function traceOne(file: string, options: TraceOptions): Promise<void> {
   const host = denoHost();
-  const pool = createPool(() => host.spawnArena(), { limits: limitsOf(options) });
+  const pool = createPool(() => host.spawnArena());
   try {
-    const { job, title, unjudged } = await readQuestion(pool, file, options);
+    const question = await readQuestion(pool, file, options);
+    const { job, unjudged } = question;
     if (options.test !== undefined) job.trace = options.test - 1;
-    const answer = await pool.run(job);
+    const answer = await pool.run({ ...job, limits: { ...job.limits, ...limitsOf(options) } });
     if (answer.infra) throw new Error(`Cannot judge ${file}: ${answer.error?.message}`);
     if (options.test !== undefined && options.test > answer.tests.length) {
       throw new Error(`Cannot trace test ${options.test}: there are ${answer.tests.length}`);
     }
     const result = unjudged ? withoutExpectation(answer, unjudged) : answer;
-    const terminal = Deno.stdout.isTerminal();
-    const colour = wantsColour((name) => Deno.env.get(name), terminal);
-    if (options.json) print(JSON.stringify(result) + "\n");
-    else if (terminal || colour) {
-      const view = { columns: terminalColumns(), colour, unjudged };
-      print(traceView(file, job.program, result, view) + "\n");
-      if (options.tests) print("\n" + testsView(result, view) + "\n");
-    } else {
-      if (options.tests) console.error(testsView(result, { colour: false }));
-      print(traceText(title, job.program, result, { outcome: unjudged === undefined }));
-    }
+    await show(pool, file, question, result, options);
     if (!result.passed) Deno.exitCode = 1;
   } finally {
     pool.close();
   }
+}
+
+/** JSON for programs, columns and colours for people, the text form for models. */
+async function show(pool: Pool, file: string, question: Question, result: ProgramResult, options: TraceOptions) {
+  const { job: { program }, title, unjudged } = question;
+  const terminal = Deno.stdout.isTerminal();
+  const colour = wantsColour((name) => Deno.env.get(name), terminal);
+  if (options.json) return print(JSON.stringify(result) + "\n");
+  if (options.compact === undefined && (terminal || colour)) {
+    const view = { columns: terminalColumns(), colour, unjudged };
+    const tests = options.tests === undefined ? "" : `\n${testsView(result, view)}\n`;
+    return print(`${traceView(file, program, result, view)}\n${tests}`);
+  }
+  const outcome = unjudged === undefined;
+  let text = traceText(title, program, result, { outcome });
+  if (options.compact !== undefined) {
+    const short = { budget: options.compact, statements: await statementTable(pool, program), outcome };
+    // No other line can be this one: the program's have numbers, the problem stands in quotes.
+    text = text.split(/(?<=\nExecution Trace:\n)/)[0] + compactTrace(result, short) + "---\n";
+  }
+  if (options.tests !== undefined) console.error(testsView(result, { colour: false }));
+  print(text);
 }
 
 function terminalColumns(): number {

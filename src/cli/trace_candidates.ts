@@ -11,6 +11,8 @@ import { addRow, liveText, newTally, summaryText } from "./trace_summary.ts";
 
 /** One line of the output: which candidate, and all that its run showed. */
 interface ResultRow extends ProgramResult {
+  /** of the input */
+  line: number;
   problem_id: string;
   model?: string;
   sample: number | string;
@@ -39,7 +41,7 @@ export async function runCandidates(path: string, options: TraceOptions, limits:
   if (resumed > 0) progress.log(`going on with ${out}: ${resumed} of ${found.rows} candidates are done`);
 
   const host = denoHost();
-  const pool = createPool(() => host.spawnArena(), { size: workers, limits });
+  const pool = createPool(() => host.spawnArena(), { size: workers });
   const signal = interruptSignal();
   signal.addEventListener("abort", () => progress.log("stopping when the running programs end; Ctrl-C again: at once"));
   try {
@@ -48,7 +50,8 @@ export async function runCandidates(path: string, options: TraceOptions, limits:
     const started = performance.now();
     const seconds = () => (performance.now() - started) / 1000;
     const rows = readCandidates(path, problems, trace, { from: resumed });
-    const end = await judgeAll(pool, rows, resumed, workers, signal, (row) => {
+    const run = (candidate: Candidate) => judge(pool, candidate, limits);
+    const end = await inOrder(rows, run, resumed, 2 * workers, signal, (row) => {
       addRow(tally, row);
       if (terminal) progress.live(liveText(tally, seconds()));
       return results.add(JSON.stringify(row));
@@ -84,12 +87,15 @@ async function readProblems(names: string[]): Promise<{ problems: Problem[]; sou
   return { problems, sources };
 }
 
-/** Judges what `rows` yields, `first` being the number of its first; `write` gets the results in that order. */
-async function judgeAll(
-  pool: Pool,
+/**
+ * Runs what `rows` yields, `atOnce` at a time (two a worker: an interpreter that is done finds the next program
+ * waiting). `write` gets the results in order, `first` being the number of the first.
+ */
+async function inOrder(
   rows: AsyncGenerator<Candidate>,
+  run: (candidate: Candidate) => Promise<ResultRow>,
   first: number,
-  workers: number,
+  atOnce: number,
   signal: AbortSignal,
   write: (row: ResultRow) => boolean,
 ): Promise<"done" | "interrupted" | "closed"> {
@@ -105,7 +111,7 @@ async function judgeAll(
       if (done) return;
       while (candidate.index - next >= WINDOW && open && !signal.aborted) await Promise.race([moved.promise, ends]);
       if (!open || signal.aborted) return;
-      finished.set(candidate.index, await judge(pool, candidate));
+      finished.set(candidate.index, await run(candidate));
       for (let row = finished.get(next); open && row; row = finished.get(++next)) {
         finished.delete(next);
         open = write(row);
@@ -116,16 +122,17 @@ async function judgeAll(
   }
 
   try {
-    // Two a worker: an interpreter that is done finds the next program waiting.
-    await Promise.all(Array.from({ length: 2 * workers }, work));
+    await Promise.all(Array.from({ length: atOnce }, work));
   } finally {
     await rows.return(undefined);
   }
   return !open ? "closed" : signal.aborted ? "interrupted" : "done";
 }
 
-async function judge(pool: Pool, { problemId, model, sample, count, job }: Candidate): Promise<ResultRow> {
+async function judge(pool: Pool, candidate: Candidate, limits: Partial<Limits>): Promise<ResultRow> {
+  const { line, problemId, model, sample, count } = candidate;
+  const job = { ...candidate.job, limits: { ...candidate.job.limits, ...limits } }; // a user's limits come last
   let result = await pool.run(job);
   if (result.infra) result = await pool.run(job); // a second chance for our own machinery
-  return { problem_id: problemId, model, sample, count, ...result };
+  return { line, problem_id: problemId, model, sample, count, ...result };
 }

@@ -1,11 +1,13 @@
 /** The rows of `--candidates`, read as a stream, and the problem each belongs to. */
 import { createHash } from "node:crypto";
-import { type Problem, type ProgramJob, programJob } from "../mod.ts";
+import { type Problem, type ProgramJob, programJob, stdioForm } from "../mod.ts";
 import { readLines } from "./trace_lines.ts";
 
 export interface Candidate {
   /** Number among all candidates of the file, from 0. */
   index: number;
+  /** 1-based line of the file. */
+  line: number;
   problemId: string;
   model?: string;
   /** As in the row; else its number among the rows of its problem and model. */
@@ -68,7 +70,7 @@ export async function* readCandidates(
     const sample = optional(row, "sample", isNumberOrText, "a number or text", where) ?? number;
     const count = optional(row, "count", isCount, "a whole number from 1", where) ?? 1;
     const job = { ...programJob(inForm(problem, codeMode, where), code, trace), id: `${series}#${sample}` };
-    if (index >= (options.from ?? 0)) yield { index, problemId: problem.id, model, sample, count, job };
+    if (index >= (options.from ?? 0)) yield { index, line, problemId: problem.id, model, sample, count, job };
     index++;
   }
 }
@@ -112,7 +114,16 @@ function optional<T>(
 /** The problem as the row answers it. */
 function inForm(problem: Problem, codeMode: unknown, where: string): Problem {
   if (codeMode === "completion" || codeMode === "program") return { ...problem, codeMode };
-  throw new Error(`${where}: field "code_mode" is ${shown(codeMode)}, expected completion or program`);
+  if (codeMode !== "stdio-program") {
+    throw new Error(
+      `${where}: field "code_mode" is ${shown(codeMode)}, expected completion, program or stdio-program`,
+    );
+  }
+  try {
+    return stdioForm(problem);
+  } catch (error) {
+    throw new Error(`${where}: field "code_mode": ${(error as Error).message}`);
+  }
 }
 
 /** By id in any case (`HumanEval/3` is humaneval/3), or by bare number where one data set is given (MBPP's task_id). */

@@ -39,20 +39,19 @@ export function widthOf(spans: readonly Span[]): number {
 /** Lines of at most `width` columns: broken between spans, and inside those that are longer than a line. */
 export function wrap(spans: readonly Span[], width: number): Span[][] {
   const lines: Span[][] = [[]];
-  let used = 0;
+  let left = width;
+  const startLine = () => {
+    lines.push([]);
+    left = width;
+  };
   for (const part of spans) {
     const size = widthOf([part]);
-    if (used + size <= width) {
-      lines.at(-1)!.push(part);
-      used += size;
-      continue;
-    }
-    const pieces = size <= width ? [part.text.trimStart()] : cut(part.text, width, width - used);
-    for (const [i, text] of pieces.entries()) {
-      const piece = { ...part, text };
-      if (i === 0 && size > width) lines.at(-1)!.push(piece);
-      else lines.push([piece]);
-      used = widthOf([piece]) + (i === 0 && size > width ? used : 0);
+    if (size > left && size <= width) startLine();
+    if (lines.length > 1 && left === width && part.text.trim() === "") continue; // no gap at the start of a line
+    for (const [index, text] of cut(part.text, width, left).entries()) {
+      if (index > 0) startLine();
+      lines.at(-1)!.push({ ...part, text });
+      left -= widthOf([{ ...part, text }]);
     }
   }
   return lines;

@@ -61,11 +61,11 @@ function eventLines(source: string[], result: ProgramResult, { columns, colour }
   const beside = columns >= SOURCE_FROM ? Math.min(longest, Math.floor(columns * SOURCE_SHARE)) : 0;
   const states = new Map<number, State>();
   const out: Span[][] = [];
-  let next = 0;
-  for (const event of trace.events) {
-    if (event.step > next) out.push(note(`… ${event.step - next} events left out …`));
-    next = event.step + 1;
-    if (event.event_type === "unwind") continue; // the frame ends by the exception above
+  for (const event of shownEvents(trace)) {
+    if (typeof event === "string") {
+      out.push([span(`      ${event}`, "dim")]);
+      continue;
+    }
     const indent = "  ".repeat(Math.min(event.depth, MAX_DEPTH));
     const failed = event.event_type === "exception";
     const text = failed || event.event_type === "return" ? "" : source[event.line_number - 1] ?? "";
@@ -82,13 +82,43 @@ function eventLines(source: string[], result: ProgramResult, { columns, colour }
     if (event.variable_states) states.set(event.frame, event.variable_states);
     out.push([...head, ...first], ...rest.map((line) => [span(" ".repeat(used)), ...line]));
   }
-  if (trace.truncated === "steps") out.push(note(`… tracing stopped after ${trace.steps} lines …`));
   return out;
+}
+
+/**
+ * The events that are shown, and words in place of others: what the engine left out, and of the calls an exception
+ * passes on its way up all but the first and the last.
+ */
+function* shownEvents(trace: NonNullable<ProgramResult["trace"]>): Generator<TraceEvent | string> {
+  let next = 0;
+  let passed: TraceEvent[] = []; // by an exception that nobody caught yet
+  function* flush() {
+    if (passed.length <= 4) yield* passed;
+    else {
+      const [first, last] = [passed[0], passed.at(-1)!];
+      yield* [first, `… through ${first.depth - last.depth - 1} more calls …`, last];
+    }
+    passed = [];
+  }
+  for (const event of trace.events) {
+    const { step, event_type: type, error_info: error, variable_states: state } = event;
+    if (type === "call" && !state) continue; // so deep that the engine kept nothing else of it
+    const left = step - next;
+    next = step + 1;
+    const passes = type === "exception" && !error!.origin && !error!.handled;
+    if (passed.length === 0 || !(passes || type === "unwind")) {
+      yield* flush();
+      if (left > 0) yield `… ${left} event${left === 1 ? "" : "s"} left out …`;
+    }
+    if (passes) passed.push(event);
+    else if (type !== "unwind") yield event; // an unwinding frame ends by the exception above
+  }
+  yield* flush();
+  if (trace.truncated === "steps") yield `… tracing stopped after ${trace.steps} lines …`;
 }
 
 type State = Record<string, string>;
 const gap = span("  ");
-const note = (text: string) => [span(`      ${text}`, "dim")];
 
 const eventStyles: Record<TraceEvent["event_type"], Style> = {
   line: "dim",
@@ -101,7 +131,7 @@ const eventStyles: Record<TraceEvent["event_type"], Style> = {
 };
 
 function eventName(event: TraceEvent): Span[] {
-  const name = event.event_type === "exception" ? (event.error_info!.origin ? "raise" : "passes on") : event.event_type;
+  const name = event.event_type === "exception" ? (event.error_info!.origin ? "raise" : "raised") : event.event_type;
   const called = event.event_type === "call" || event.event_type === "resume";
   const whose = called && (event.depth > 0 || event.event_type === "resume")
     ? [span(`${event.function}  `, "cyan")]
@@ -137,7 +167,8 @@ function stateSpans(state: State, before: State | undefined, room: number, colou
     if (last < 0) break;
     kept.splice(last, 1);
   }
-  return kept.length < all.length ? [...row(), gap, span("…", "dim")] : row();
+  if (kept.length === all.length) return row();
+  return [...row(), ...(kept.length > 0 ? [gap] : []), span("…", "dim")];
 }
 
 function noteSpans(note: TraceNote, index: number): Span[] {

@@ -1,10 +1,10 @@
 /**
  * Problems from files: this project's normalised rows (the schema in the data's README), and the formats HumanEval,
- * MBPP, sanitized MBPP and APPS are published in (formats.ts), plain or gzipped.
+ * MBPP, sanitized MBPP, CRUXEval and APPS are published in (formats.ts), plain or gzipped.
  */
 import { parseJson, parseJsonLines } from "../files/jsonl.ts";
 import type { Host } from "../host/host.ts";
-import { fromApps, fromHumanEval, fromMbpp } from "./formats.ts";
+import { fromApps, fromCruxEval, fromHumanEval, fromMbpp } from "./formats.ts";
 import { faithfulTest, plainNumbers, readFaithfully } from "./python_numbers.ts";
 import type { Problem } from "./problem.ts";
 import { problemFromRow, type RawRow, type RowReader, rowReader } from "./row.ts";
@@ -82,10 +82,11 @@ function toNormalised(row: RawRow, read: RowReader): RawRow {
   if ("test_kind" in row) return row;
   if ("test_list" in row) return fromMbpp(row, read);
   if ("test" in row && "entry_point" in row) return fromHumanEval(row, read);
+  if ("code" in row && "input" in row && "output" in row) return fromCruxEval(row, read);
   const fields = Object.keys(row).slice(0, 8).join(", ");
   throw new Error(
     `${read.where} is in no known problem format: it has the fields ${fields || "(none)"}; ` +
-      `expected test_kind (normalised), test_list (MBPP) or test and entry_point (HumanEval)`,
+      `expected test_kind (normalised), test_list (MBPP), test and entry_point (HumanEval) or code, input and output (CRUXEval)`,
   );
 }
 

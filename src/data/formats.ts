@@ -54,6 +54,23 @@ export function fromMbpp(row: RawRow, read: RowReader): RawRow {
   };
 }
 
+/** facebookresearch/cruxeval.jsonl: id `sample_7`, code that defines `f`, its arguments and its value as Python text. */
+export function fromCruxEval(_row: RawRow, read: RowReader): RawRow {
+  const [code, input, output] = [read.text("code"), read.text("input"), read.text("output")];
+  return {
+    id: read.text("id").replace(/^sample_/, "cruxeval/"),
+    dataset: "cruxeval",
+    split: "test", // there is no other
+    prompt: `${code}\n\n# predict: f(${input}) == ??`,
+    entry_point: "f",
+    canonical_solution: code,
+    tests: [`assert f(${input}) == ${output}`],
+    test_kind: "assert-list",
+    code_mode: "program",
+    meta: { input, output },
+  };
+}
+
 /** Task ids of the paper's splits (Austin et al. 2021): 1-10 few-shot prompts, 11-510 test, 511-600 validation. */
 function mbppSplit(taskId: number): string {
   if (taskId <= 10) return "prompt";

@@ -1,5 +1,6 @@
 /** A programming problem with its tests, whatever benchmark it came from, and the job that runs one answer to it. */
 import type { Compare, ProgramJob, TestKind } from "../trace/schema.ts";
+import { budget } from "./budgets.ts";
 
 export interface Problem {
   /** Unique in a data set, e.g. `humaneval/12`. */
@@ -51,5 +52,28 @@ export function programJob(problem: Problem, code: string, trace: ProgramJob["tr
   if (typeof preCode === "string") job.preCode = preCode;
   if (typeof testSetup === "string") job.testSetup = testSetup;
   if (isMethod === true) job.isMethod = true;
+  const limits = budget(problem.id);
+  if (limits) job.limits = limits;
   return job;
+}
+
+/**
+ * The same problem as a program that reads stdin and prints. APPS rows whose tests are calls keep that form in
+ * `meta.stdio_tests`: most models answer them so. Error: a problem without such tests.
+ */
+export function stdioForm(problem: Problem): Problem {
+  if (problem.testKind === "stdio") return problem;
+  const tests = problem.meta?.stdio_tests;
+  if (!Array.isArray(tests) || tests.length === 0) {
+    throw new Error(`Cannot run ${problem.id} on stdin: its tests are of kind ${problem.testKind} alone`);
+  }
+  const { compare: _calls, ...rest } = problem;
+  const meta = { ...problem.meta, is_method: false };
+  return { ...rest, testKind: "stdio", codeMode: "program", entryPoint: "", tests, meta };
+}
+
+/** With the tests that the row keeps apart because they run for seconds (QuixBugs, `meta.slow_tests`). */
+export function withSlowTests(problem: Problem): Problem {
+  const slow = problem.meta?.slow_tests;
+  return Array.isArray(slow) ? { ...problem, tests: [...problem.tests, ...slow] } : problem;
 }

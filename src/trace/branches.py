@@ -11,7 +11,7 @@ from sys import _getframe
 
 TOOL = 3
 _monitoring = getattr(sys, "monitoring", None)
-_exact = _monitoring is not None and hasattr(_monitoring.events, "BRANCH_LEFT")
+EXACT = _monitoring is not None and hasattr(_monitoring.events, "BRANCH_LEFT")  # from 3.14 on
 if _monitoring is not None:
     # Taken now: a program may replace what it finds in sys.
     free_tool_id, get_tool, use_tool_id = _monitoring.free_tool_id, _monitoring.get_tool, _monitoring.use_tool_id
@@ -63,7 +63,7 @@ class Branches:
         self.tracer = None
         try:
             # A program may have broken the ast module; then there are no notes.
-            self._read(ast.parse(program), program.split("\n"))
+            self._read(ast.parse(program), program.replace("\r\n", "\n").replace("\r", "\n").split("\n"))
         except Exception:
             return
 
@@ -129,7 +129,7 @@ class Branches:
         register_callback(TOOL, events.PY_START, self._begin)
         register_callback(TOOL, events.PY_UNWIND, self._unwind)
         set_events(TOOL, events.PY_UNWIND)
-        if _exact:
+        if EXACT:
             register_callback(TOOL, events.BRANCH_LEFT, self._left)
             register_callback(TOOL, events.BRANCH_RIGHT, self._right)
         for code in self.codes:
@@ -146,7 +146,7 @@ class Branches:
         """Called for each new frame of the program."""
         if id(code) in self.maps:
             return
-        self.maps[id(code)] = self._map(code) if _exact else {}
+        self.maps[id(code)] = self._map(code) if EXACT else {}
         self.codes.append(code)
         if _monitoring is not None:
             self._listen(code)
@@ -217,8 +217,6 @@ class Branches:
     # --- inferred, where there are no branch events
 
     def next_line(self, activation, line):
-        if _exact:
-            return
         header = activation.pending.pop("header", None)
         if header is not None and header[3] != line:
             test, first, last, _ = header
@@ -229,13 +227,13 @@ class Branches:
     # --- return and yield
 
     def leave(self, activation, frame, yielding):
-        if not _exact:
+        if not EXACT:
             header = activation.pending.pop("header", None)
             if header is not None and header[3] == frame.f_lineno:
                 _note(activation, ["c", header[0].text, False])
         table = self.yields if yielding else self.returns
         segment = table.get(self._here(frame)) if table else None
-        if segment is None and not (yielding or _exact) and frame.f_code.co_name not in ("<lambda>", "<listcomp>", "<genexpr>"):
+        if segment is None and not (yielding or EXACT) and frame.f_code.co_name not in ("<lambda>", "<listcomp>", "<genexpr>"):
             segment = self.return_lines.get(frame.f_lineno)
         if segment is not None:
             _note(activation, ["y" if yielding else "r", segment])

@@ -77,7 +77,7 @@ export interface Divergence {
    * ran out of steps. `unknown`: they agree as far as both are known, and one of them has a gap there.
    */
   kind: "value" | "end" | "unknown";
-  /** of `value`: the line that made the value; of `end`: the last line that ran; null of `unknown` */
+  /** of `value`: the line that made the value; of `end`: the last line that ran, if any; null of `unknown` */
   line: number | null;
   /** the event of that line */
   step: number | null;
@@ -106,10 +106,11 @@ export function firstDivergence(candidate: Trace, sibling: Trace): Divergence | 
   const made: ValueChange | undefined = mine[at];
   const values = { candidate: made?.value ?? null, sibling: theirs[at]?.value ?? null };
   if (!made && !theirs[at] && own.end !== "gap" && own.end === other.end) return own.end === "open" ? ending() : null;
-  if (made ? !theirs[at] && other.end === "gap" : own.end === "gap") {
+  // It crashed, or nothing follows: where all its values agree, what the sibling did later is no matter.
+  if (made ? made.name === null && own.end === "exception" : own.end !== "gap") return ending();
+  if (!made || (!theirs[at] && other.end === "gap")) {
     return { kind: "unknown", line: null, step: null, ...values };
   }
-  if (!made || made.name === null && own.end === "exception") return ending();
   return { kind: "value", line: made.line, step: made.step, ...values };
 
   function ending(): Divergence {

@@ -2,9 +2,10 @@
 // problem, to spoil the next program or to tell one run from another. None may succeed.
 //
 // The texts are in escapes/*.py: what stands before the first header is common to a file's programs, and each header
-// `# === name` starts one program, which defines attempt(). An attempt wins by returning a text that says what it got; one
-// marked [same] if two runs return different texts.
+// `# === name [marks]` starts one program, which defines attempt(). An attempt wins by passing its test, by breaking the
+// machinery, or by returning a text that says what it got.
 
+import answers from "./escapes/answers.py" with { type: "text" };
 import clock from "./escapes/clock.py" with { type: "text" };
 import expected from "./escapes/expected.py" with { type: "text" };
 import files from "./escapes/files.py" with { type: "text" };
@@ -22,8 +23,11 @@ export interface Escape {
   /** the file it is from, for example `javascript` */
   group: string;
   program: string;
-  /** it returns what it saw, and wins if two runs see different things */
-  same: boolean;
+  /**
+   * `same`: it returns what it saw, and wins if two runs see different things. `near`, `in`: the form of the test that
+   * nothing passes, which is equality otherwise. `traced`: the call is traced in a second pass.
+   */
+  marks: string[];
 }
 
 /** Runs one program in an interpreter of the kind under test. */
@@ -38,6 +42,7 @@ export const escapes: Escape[] = Object.entries({
   expected,
   forgery,
   values,
+  answers,
   state,
   clock,
 }).flatMap(([group, text]) => takeApart(group, text));
@@ -46,27 +51,32 @@ function takeApart(group: string, text: string): Escape[] {
   const [common, ...rest] = text.split(/^# === (.+)$/m);
   const found: Escape[] = [];
   for (let i = 0; i < rest.length; i += 2) {
-    const [, name, marks = ""] = rest[i].match(/^(.+?)(?: \[(.+)\])?$/)!;
-    found.push({ name, group, program: common + rest[i + 1], same: marks.includes("same") });
+    const [, name, marked = ""] = rest[i].match(/^(.+?)(?: \[(.+)\])?$/)!;
+    const marks = marked.split(" ");
+    found.push({ name, group, program: common + rest[i + 1], marks });
   }
   return found;
 }
 
 /** What an attempt got, in words; null if it was held. Throws if the attempt itself is broken. */
 export async function tryEscape(escape: Escape, run: RunProgram): Promise<string | null> {
-  const secret = `orchid-${crypto.getRandomValues(new Uint8Array(16)).toHex()}`;
-  const job = newJob(escape.program, `assert attempt() == '${secret}'`);
+  const has = (mark: string) => escape.marks.includes(mark);
+  const [secret, job] = newAttempt(escape.program, has);
   const result = await run(job);
   const test = result.tests[0];
   const error = result.error?.message ?? test?.error?.message ?? "";
   if (result.verdict === "syntax_error" || result.verdict === "missing_entry") {
     throw new Error(`the attempt "${escape.name}" is no program: ${error}`);
   }
-  if (result.infra) return `the machinery failed: ${error}`;
+  if (result.infra || result.verdict === "harness_error") return `the machinery failed: ${error}`;
   if (/^the Python (process|worker)/.test(error)) return `it ended the arena: ${error}`;
-  if (result.passed) return "it passed the test that nothing passes";
+  if (result.passed || result.verdict === "pass" || test?.outcome === "PASS") {
+    return "it passed the test that nothing passes";
+  }
+  const odd = malformed(result);
+  if (odd) return odd;
   const got = test?.actual;
-  if (escape.same) {
+  if (has("same")) {
     const again = (await run(job)).tests[0]?.actual;
     return got === again && got !== undefined ? null : `one run saw ${got}, the next ${again}`;
   }
@@ -74,12 +84,23 @@ export async function tryEscape(escape: Escape, run: RunProgram): Promise<string
   return got !== undefined && (got.includes(secret) || /^['"](?!['"]$)/.test(got)) ? got : null;
 }
 
+/** What a result must not be, whoever had a hand in it. */
+function malformed(result: ProgramResult): string | null {
+  if (JSON.stringify(result).length > 1_000_000) return "a result of more than a million characters";
+  const texts = result.tests.flatMap((test) => [test.source, test.verdict, ...(test.values ?? [])]);
+  const events = result.trace?.events ?? [];
+  if (!texts.every((text) => typeof text === "string")) return "a result whose texts are no texts";
+  return events.every((event) => event && Number.isInteger(event.line_number) && typeof event.event_type === "string")
+    ? null
+    : "a trace whose events are no events";
+}
+
 /**
  * Digests of an interpreter as a program finds it: files, builtins, modules, descriptors. Equal ones mean that nothing of the
  * programs before is left.
  */
 export async function probe(run: RunProgram, program: string = probeProgram): Promise<string> {
-  const result = await run(newJob(program, "assert attempt() == 0"));
+  const result = await run(newJob(program, "assert attempt() == 0", false));
   const seen = result.tests[0]?.actual;
   if (!seen) throw new Error(`Cannot probe the interpreter: ${JSON.stringify(result.tests[0]?.error ?? result.error)}`);
   return seen;
@@ -102,15 +123,27 @@ export async function selfTest(run: RunProgram, attempts: Escape[] = escapes): P
   );
 }
 
-function newJob(program: string, test: string): ProgramJob {
-  const limits = { stepsPerTest: 20_000_000, wallMsPerProgram: 20_000 };
+/** The job of an attempt, and what nobody but its test knows. */
+function newAttempt(program: string, has: (mark: string) => boolean): [secret: string, job: ProgramJob] {
+  const hex = crypto.getRandomValues(new Uint8Array(16)).toHex();
+  const secret = `orchid-${hex}`;
+  const test = has("near")
+    ? `assert abs(attempt() - 0.${BigInt("0x" + hex)}) < 1e-9`
+    : has("in")
+    ? `assert '${secret}' in attempt()`
+    : `assert attempt() == '${secret}'`;
+  return [secret, newJob(program, test, has("traced"))];
+}
+
+function newJob(program: string, test: string, traced: boolean): ProgramJob {
   return {
     id: "escape",
     program,
     entryPoint: "attempt",
     testKind: "assert-list",
     tests: [test],
-    trace: "none",
-    limits,
+    trace: traced ? "deciding" : "none",
+    streams: traced,
+    limits: { stepsPerTest: 20_000_000, wallMsPerProgram: 20_000 },
   };
 }

@@ -63,12 +63,14 @@ def scope(frame, hidden, known):
     """
     variables = frame.f_locals
     if type(variables) is _proxy_type:
-        variables = dict(variables)
-    elif not _derives(type(variables), dict):
+        items = list(_proxy_type.items(variables))  # in one pass; each look-up by name would be a pass of its own
+    elif _derives(type(variables), dict):
+        items = list(islice(dict.items(variables), 1000))
+    else:
         return {}  # a class body in a namespace of the program's making
     module_level = frame.f_code.co_name == "<module>"
     out = {}
-    for name, value in list(islice(dict.items(variables), 1000)):
+    for name, value in items:
         if type(name) is not str:
             continue
         entry = known.get(name)
@@ -149,12 +151,43 @@ def _plain(name):
     return short(name) if type(name) is str else "?"
 
 
-def _parts(values, shown, room):
-    """The texts of up to MAX_ITEMS values. Taken out at once: while they are shown, a finalizer may change their home."""
+def _alike(items):
+    """Whether all are plain numbers or all short strings, so that Python's own text of them, made in C, is ours too."""
+    kinds = set(map(id, map(type, items)))
+    if kinds == _only_int:
+        return max(items) < _huge and min(items) > -_huge
+    return kinds == _only_str and max(map(len, items)) <= MAX_CHARS
+
+
+_only_int, _only_str, _huge = {id(int)}, {id(str)}, 1 << 256
+
+
+def _values(items, depth, path, room):
     global _work
+    if len(items) > 1 and _alike(items):
+        _work += len(items)
+        return [repr(items)[1:-1]]
     out = []
-    for value in list(islice(values, MAX_ITEMS)):
-        out.append(shown(value, room))
+    for item in items:
+        show = _kinds.get(id(type(item)))
+        out.append(show(item, depth, path, room) if show is not None else _text(item, depth, path, room))
+        room -= len(out[-1]) + 2
+        if room <= 0:
+            break
+    _work += len(out)
+    return out
+
+
+def _named(pairs, between, depth, path, room):
+    """The texts of pairs, `key=value` or `key: value`; keys that are names come in as texts already."""
+    global _work
+    if between == ": " and len(pairs) > 1 and _alike([key for key, _ in pairs]) and _alike([value for _, value in pairs]):
+        _work += len(pairs)
+        return [repr(dict(pairs))[1:-1]]
+    out = []
+    for key, value in pairs:
+        name = key if between == "=" else _text(key, depth, path, room)
+        out.append(name + between + _text(value, depth, path, room))
         room -= len(out[-1]) + 2
         if room <= 0:
             break
@@ -163,38 +196,46 @@ def _parts(values, shown, room):
 
 
 def _container(v, base, depth, path, room):
-    """`base` is the builtin type whose layout `v` has; only methods of that type are used."""
+    """
+    `base` is the builtin type whose layout `v` has; only methods of that type are used. What is shown is taken out of `v`
+    at once: while it is being shown, a finalizer of the program's may change `v`.
+    """
     global _work
     mapping = base in _mappings
-    opening, closing = ("{", "}") if mapping or base is set else ("(", ")") if base is tuple else ("[", "]")
+    sets = base is set or base is frozenset
     if id(v) in path or depth > MAX_DEPTH:
         body, size = "…", 0
     else:
         inner = path + (id(v),)
-        show = lambda item, room: _text(item, depth + 1, inner, room)
         if mapping:
             size = dict.__len__(v)
-            items = _ordered(v, size) if base is OrderedDict else dict.items(v)
-            parts = _parts(items, lambda pair, room: show(pair[0], room) + ": " + show(pair[1], room), room)
-        elif base is set or base is frozenset:
+            items = list(islice(_ordered(v, size) if base is OrderedDict else dict.items(v), MAX_ITEMS))
+            parts = _named(items, ": ", depth + 1, inner, room)
+        elif sets:
             # Sorted, because the order of a set depends on addresses.
             size = base.__len__(v)
-            _work += size if size <= MAX_SORTED else 0
-            parts = sorted([show(item, room) for item in list(base.__iter__(v))])[:MAX_ITEMS] if size <= MAX_SORTED else ["…"]
+            parts = ["…"]
+            if size <= MAX_SORTED:
+                _work += size
+                parts = sorted([_text(item, depth + 1, inner, room) for item in list(base.__iter__(v))])[:MAX_ITEMS]
         else:
             size = base.__len__(v)
-            parts = _parts(base.__iter__(v), show, room)
+            items = base.__getitem__(v, _first) if base is not deque else list(islice(deque.__iter__(v), MAX_ITEMS))
+            parts = _values(items, depth + 1, inner, room)
         if size > MAX_ITEMS:
             parts.append(f"…+{size - MAX_ITEMS}")
         body = ", ".join(parts)
-        if base is tuple and size == 1:
-            body += ","
-        if (base is set or base is frozenset) and size == 0:
+    if base is list:
+        return "[" + body + "]"
+    if base is tuple:
+        return "(" + body + (",)" if size == 1 else ")")
+    if base is dict:
+        return "{" + body + "}"
+    if sets:
+        if not body:
             return base.__name__ + "()"
-    if base is frozenset:
-        return "frozenset({" + body + "})"
-    out = opening + body + closing
-    return f"{base.__name__}({out})" if base is deque or mapping and base is not dict else out
+        return "{" + body + "}" if base is set else "frozenset({" + body + "})"
+    return f"{base.__name__}([{body}])" if base is deque else f"{base.__name__}({{{body}}})"
 
 
 def _ordered(v, size):
@@ -208,6 +249,7 @@ def _of(base):
 
 
 _mappings = (dict, defaultdict, Counter, OrderedDict)
+_first = slice(0, MAX_ITEMS)
 _kinds = {
     id(int): _int, id(str): _string, id(bytes): _string, id(float): _float, id(range): _range,
     id(types.FunctionType): _function, id(types.BuiltinFunctionType): _function,
@@ -265,8 +307,7 @@ def _object(v, t, depth, path, room):
         return f"{name}.{member[0]}" if member and type(member[0]) is str else f"<{name}>"
     if base is None:
         inner = path + (id(v),)
-        shown = lambda pair, room: f"{pair[0]}={_text(pair[1], depth + 1, inner, room)}"
-        parts = _parts(_attributes(v, content, slots), shown, room)
+        parts = _named(_attributes(v, content, slots)[:MAX_ITEMS], "=", depth + 1, inner, room)
         return f"{name}({', '.join(parts)})" if parts else f"<{name}>"
     if base is int:
         return f"{name}({int.__repr__(v) if int.bit_length(v) <= 256 else '…'})"
@@ -276,14 +317,13 @@ def _object(v, t, depth, path, room):
         return f"{name}({_string(base.__getitem__(v, slice(0, MAX_CHARS)), depth, path, room)})"
     if base is BaseException:
         inner = path + (id(v),)
-        shown = lambda item, room: _text(item, depth + 1, inner, room)
-        return f"{name}({', '.join(_parts(_error_args(v), shown, room))})"
+        return f"{name}({', '.join(_values(_error_args(v)[:MAX_ITEMS], depth + 1, inner, room))})"
     if base is tuple:
         if fields is None or len(fields) != tuple.__len__(v):
             return name + _container(v, tuple, depth, path, room)
         inner = path + (id(v),)
-        shown = lambda pair, room: f"{_plain(pair[0])}={_text(pair[1], depth + 1, inner, room)}"
-        return name + "(" + ", ".join(_parts(zip(fields, tuple.__iter__(v)), shown, room)) + ")"
+        pairs = zip([_plain(field) for field in fields], tuple.__getitem__(v, _first))
+        return name + "(" + ", ".join(_named(pairs, "=", depth + 1, inner, room)) + ")"
     return f"{name}({_container(v, base, depth, path, room)})"
 
 

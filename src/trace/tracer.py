@@ -9,7 +9,7 @@ from collections import deque
 from json.encoder import encode_basestring_ascii as _json
 from sys import getrecursionlimit, gettrace, setrecursionlimit, settrace
 
-from etalon_branches import Branches
+from etalon_branches import EXACT, Branches
 from etalon_snapshot import class_name, message, scope, short, text, work
 
 LINE, CALL, RETURN, EXCEPTION, YIELD, RESUME, UNWIND = range(7)
@@ -19,18 +19,18 @@ HEAD_BYTES, TAIL_BYTES = 90_000, 130_000  # of the events' JSON: with all the re
 STREAM_VALUES = 400
 FRAMES = 60  # added to the recursion limit, because the tracer's own calls count for it
 
-_exact = hasattr(sys, "monitoring")
+_monitored = hasattr(sys, "monitoring")
+_traceback_of = BaseException.__dict__["__traceback__"].__get__
 _returns = {dis.opmap[name] for name in ("RETURN_VALUE", "RETURN_CONST") if name in dis.opmap}
-_yields = {dis.opmap["YIELD_VALUE"]}
 _iterations = {dis.opmap[name] for name in ("FOR_ITER", "END_FOR", "POP_ITER", "SEND", "END_SEND") if name in dis.opmap}
-_resume, _next_async = dis.opmap["RESUME"], dis.opmap["GET_ANEXT"]
+_yield, _resume, _next_async = dis.opmap["YIELD_VALUE"], dis.opmap["RESUME"], dis.opmap["GET_ANEXT"]
 
 
 class _Activation:
     """One call of a program function, while it runs or is suspended."""
 
     __slots__ = ("id", "frame", "level", "code", "name", "seen", "known", "arguments", "line_event", "error_event",
-                 "errors", "last_error", "raised_at", "pending", "line")
+                 "errors", "last_error", "raised_at", "pending", "line", "entry")
 
     def __init__(self, number, code):
         self.id = number
@@ -46,7 +46,8 @@ class _Activation:
         self.errors = {}  # id of an exception -> (its last event here, the line where it was raised)
         self.last_error = None
         self.raised_at = -1
-        self.line = 0  # the last one
+        self.line = code.co_firstlineno  # the last one
+        self.entry = False  # the call that the test makes
         self.pending = {}  # conditions under evaluation
 
 
@@ -93,7 +94,7 @@ class Tracer:
             return
         self.running = True
         self.limit = getrecursionlimit()
-        self.raised_limit = self.limit + FRAMES if _exact else self.limit
+        self.raised_limit = self.limit + FRAMES if _monitored else self.limit
         setrecursionlimit(self.raised_limit)
         self.branches.start(self)
         self._settrace, sys.settrace = sys.settrace, _ignored
@@ -178,8 +179,10 @@ class Tracer:
             self.branches.watch(code)
         activation.level = self._level(frame)
         self._surface(activation, frame)
-        if len(self.stack) == 1 and fresh:
-            self.origin = None  # of the last call that failed
+        # Not what is called when the variables of a call that is over are freed.
+        if len(self.stack) == 1 and fresh and code.co_name != "__del__":
+            activation.entry = True
+            self.origin = None  # of the call before
         states = self._states(activation)
         if not resumed and states is not None:
             activation.arguments = frozenset(states.values())
@@ -195,7 +198,7 @@ class Tracer:
         activation.line = line
         activation.raised_at = -1
         self.covered.add(line)
-        if not _exact or activation.pending:
+        if not EXACT:
             self.branches.next_line(activation, line)
         if activation.error_event is not None:
             self._caught(activation)
@@ -212,33 +215,33 @@ class Tracer:
     def _return(self, frame, activation, arg):
         at = frame.f_lasti
         opcode = activation.code[at] if at >= 0 else -1
-        unwinding = arg is None and (at == activation.raised_at or opcode not in _returns and opcode not in _yields)
-        top = len(self.stack) == 1
+        # 3.13 tells of a yield one instruction later.
+        yielding = opcode == _yield or opcode == _resume and not _at_start(activation.code, at)
+        unwinding = arg is None and (at == activation.raised_at or opcode not in _returns and not yielding)
         if self.stream is not None:
             states = self._states(activation)
             if states is not None:
                 self._changes(activation, states)
                 activation.seen = states
-        yielding = False
         if unwinding:
-            self._record(UNWIND, activation, frame.f_lineno, None, None)
+            yielding = False
+            self._record(UNWIND, activation, frame.f_lineno or activation.line, None, None)
             self.left = activation
         else:
             if activation.error_event is not None:
                 self._caught(activation)
             self.flight = None
-            yielding = opcode in _yields
             value = text(_unwrapped(arg) if yielding else arg)
             self.branches.leave(activation, frame, yielding)
-            if top and not yielding:
+            if activation.entry and not yielding:
                 self._emit("R:" + value)
-            self._record(YIELD if yielding else RETURN, activation, frame.f_lineno, None, value)
+            self._record(YIELD if yielding else RETURN, activation, frame.f_lineno or activation.line, None, value)
         activation.frame = None
         self.stack.pop()
         self.top = self.stack[-1] if self.stack else None
         if not yielding:
             del self.activations[id(frame)]
-        if unwinding and not _exact and activation.errors:
+        if unwinding and not _monitored and activation.errors:
             self.unwound(None)
 
     def unwound(self, error):
@@ -247,9 +250,14 @@ class Tracer:
         if activation is None:
             return
         event, line = activation.errors.get(id(error), (None, None)) if error is not None else activation.last_error
+        if event is None and activation.last_error is not None:
+            # The interpreter made it of another one: what is left of a group, a StopIteration out of a generator.
+            rows = self._rows(_traceback_of(error))
+            if rows and rows[-1][0] == activation.last_error[1]:
+                event, line = activation.last_error
         if event is not None:
             event[5]["handled"] = False  # whatever ran since then: a finally, a with, an except that raised it again
-        if not self.stack:
+        if activation.entry and type(error) is not GeneratorExit:
             name = class_name(type(error)) if error is not None else event[5]["type"]
             said = message(error) if error is not None else event[5]["message"]
             self._emit("X:" + name)
@@ -360,8 +368,10 @@ class Tracer:
         events = self.head + list(self.tail)
         rows = _rows(events)
         truncated = self.truncated
-        sizes = [_size(row) for row in rows]
-        if sum(sizes) > HEAD_BYTES + TAIL_BYTES:
+        # JSON needs at most half as much again as Python's own escapes, which are quickly made.
+        room = HEAD_BYTES + TAIL_BYTES
+        sizes = [_size(row) for row in rows] if len(ascii(rows)) * 3 > room * 2 else []
+        if sum(sizes) > room:
             first, room = 0, HEAD_BYTES
             while sizes[first] <= room:
                 room -= sizes[first]

@@ -1,20 +1,9 @@
-import { afterAll, describe, expect, test } from "vitest";
-import stdlibUrl from "pyodide/python_stdlib.zip?url";
-import wasmUrl from "pyodide/pyodide.asm.wasm?url";
-import { createPool, type Pool } from "../../src/trace/pool.ts";
+import { describe, expect, test } from "vitest";
 import { traceText } from "../../src/trace/serialize.ts";
 import { spawnWorkerArena } from "../../workers/browser_arena.ts";
-import type { ArenaAssets } from "../../workers/messages.ts";
+import { arenaAssets, browserPool } from "./pool.ts";
 
-let assets: Promise<ArenaAssets> | undefined;
-async function load(): Promise<ArenaAssets> {
-  const [wasm, stdlib] = await Promise.all(
-    [wasmUrl, stdlibUrl].map(async (url) => new Uint8Array(await (await fetch(url)).arrayBuffer())),
-  );
-  return { wasm, stdlib };
-}
-const pool: Pool = createPool(async () => await spawnWorkerArena(await (assets ??= load())));
-afterAll(() => pool.close());
+const pool = browserPool();
 
 describe("the trace engine in a browser tab", () => {
   test("gives the verdict and the same trace text as in Deno", async () => {
@@ -48,5 +37,17 @@ describe("the trace engine in a browser tab", () => {
       });
     expect((await job("sum(range(10**12))")).verdict).toBe("timeout");
     expect((await job("x")).verdict).toBe("pass");
+  });
+
+  test("boots the next interpreter from the first one's image, and a busy one can be ended", async () => {
+    const assets = await arenaAssets();
+    expect(assets.image?.length, "left by the tests before").toBeGreaterThan(20_000_000);
+    const arena = await spawnWorkerArena(assets);
+    const script = { kind: "script", source: "def main(x): return sum(range(x))", input: 10 ** 12 } as const;
+    const busy = expect(arena.request(script, 60_000)).rejects.toThrow("ended");
+    arena.kill();
+    await busy;
+    expect(arena.alive).toBe(false);
+    await expect(arena.request(script, 60_000)).rejects.toThrow("has ended");
   });
 });

@@ -50,6 +50,7 @@ if four:
       2,
     ),
     "escape.py": 'def f():\n    """\x1b[2J"""\n    raise ValueError("\x1b[2J")\n',
+    "deep.py": "def down(n):\n    return down(n - 1) if n else 1 / n\n",
     "empty.py": "x = 1\n",
     "broken_tests.py": "assert f(1) == 1\nassert f(\n",
   };
@@ -150,6 +151,18 @@ Test Result: FAIL
   });
 });
 
+test("--compact: the same frame around the execution in few tokens", async () => {
+  const words = ["scale.py", "--call", `scale(list(range(40)))`];
+  const [full, compact] = await Promise.all([trace(...words), trace(...words, "--compact", "300")]);
+  const head = full.stdout.slice(0, full.stdout.indexOf("[L7]"));
+  expect(compact.stdout.slice(0, head.length)).toBe(head);
+  expect(compact.stdout).toMatch(/\n---\n$/);
+  expect(compact.stdout.length).toBeLessThan(full.stdout.length / 4);
+  const { code, stderr } = await trace(...words, "--compact", "2");
+  expect(stderr).toMatch(/^error: Cannot fit the trace into 2 tokens: /);
+  expect(code).toBe(2);
+});
+
 describe("--json", () => {
   test("gives the verdict and the events of a call", async () => {
     const { code, stdout } = await trace("divide.py", "--call", "divide(10, 4)", "--expect", "2.5", "--json");
@@ -210,6 +223,29 @@ returned [1.5]
     expect(stdout).toContain("\x1b[31mValueError: \\x1b[2J\x1b[0m");
     expect(stdout).toContain("\x1b[31;1mFAIL\x1b[0m  runtime_error: ValueError: \\x1b[2J (line 3)");
     expect(stdout).not.toContain("\x1b[2J");
+    expect(code).toBe(1);
+  });
+
+  test("an exception that passes many calls is shown at its first and last", async () => {
+    const { stdout } = await traceWith({ ...wide, COLUMNS: "80" }, "deep.py", "--call", "down(9)");
+    // deno-lint-ignore no-control-regex
+    const plain = stdout.replace(/\x1b\[[\d;]*m/g, "");
+    expect(plain.slice(plain.indexOf(" ✗ 2                  raise"))).toBe(
+      ` ✗ 2                  raise   ZeroDivisionError: division by zero
+   2                  raised  ZeroDivisionError: division by zero
+      … through 7 more calls …
+   2  raised  ZeroDivisionError: division by zero
+
+FAIL  runtime_error: ZeroDivisionError: division by zero (line 2)
+`,
+    );
+  });
+
+  test("endless recursion does not fill the screen", async () => {
+    const { code, stdout } = await traceWith(wide, "deep.py", "--call", "down(-1)");
+    expect(stdout).toMatch(/… through \d+ more calls …/);
+    expect(stdout.split("\n").length).toBeLessThan(250);
+    expect(stdout).toContain("RecursionError: maximum recursion depth exceeded (line ");
     expect(code).toBe(1);
   });
 

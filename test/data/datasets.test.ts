@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { loadProblems } from "../../src/data/datasets.ts";
-import { description, type Problem, programJob } from "../../src/data/problem.ts";
+import { description, type Problem, programJob, stdioForm, withSlowTests } from "../../src/data/problem.ts";
 import { denoHost } from "../../src/host/deno.ts";
 import { memoryHost } from "../../src/host/memory.ts";
 
@@ -69,6 +69,21 @@ describe("published formats give the rows the normalised files have", () => {
     expect(await load("original/apps/4184/")).toEqual([published[2]]);
   });
 
+  test("cruxeval.jsonl", async () => {
+    const rows = (await load("cruxeval.jsonl")).filter((_, index) => index % 50 === 0);
+    const published = rows.map(({ id, canonicalSolution, meta }) =>
+      JSON.stringify({
+        id: id.replace("cruxeval/", "sample_"),
+        code: canonicalSolution,
+        ...meta,
+        description: undefined,
+      })
+    );
+    const loaded = await loadProblems(memoryHost({ "cruxeval.jsonl": published.join("\n") }), "cruxeval.jsonl");
+    expect(loaded.length).toBe(12);
+    expect(loaded.map(comparable)).toEqual(rows.map(comparable));
+  });
+
   test("sanitized-mbpp.json is one JSON array with prompt and test_imports", async () => {
     const row = {
       source_file: "x.ipynb",
@@ -124,6 +139,38 @@ describe("prompts and jobs", () => {
     expect(method.prompt).toMatch(/^\nQUESTION:\n[^]+\nclass Solution:\n[^]+\nUse Call-Based format\nANSWER:\n$/);
     const stdio = (await load("apps.jsonl")).find((p) => p.id === "apps/train/2287")!;
     expect(stdio.prompt.endsWith("\nUse Standard Input format\nANSWER:\n")).toBe(true);
+  });
+
+  test("a call-based APPS problem has a form that reads stdin, without calls, methods and comparison", async () => {
+    const apps = await load("apps.jsonl");
+    const called = apps.filter((p) => p.testKind === "call-json" && Array.isArray(p.meta?.stdio_tests));
+    expect(called.length).toBe(43);
+    const job = programJob(stdioForm(called[0]), "print(input())", "none");
+    expect(job).toEqual({
+      id: called[0].id,
+      program: "print(input())",
+      entryPoint: "",
+      testKind: "stdio",
+      tests: called[0].meta!.stdio_tests,
+      trace: "none",
+    });
+    const stdio = apps.find((p) => p.testKind === "stdio")!;
+    expect(stdioForm(stdio)).toBe(stdio);
+    const checked = (await load("humaneval.jsonl"))[0];
+    expect(() => stdioForm(checked)).toThrow(
+      "Cannot run humaneval/1 on stdin: its tests are of kind humaneval-check alone",
+    );
+  });
+
+  test("very slow tests are added only when asked for, heavy problems bring their own budget", async () => {
+    const quixbugs = new Map((await load("quixbugs.jsonl")).map((p) => [p.id, p]));
+    const knapsack = quixbugs.get("quixbugs/knapsack")!;
+    expect(withSlowTests(knapsack).tests.length).toBe(knapsack.tests.length + 1);
+    expect(withSlowTests(quixbugs.get("quixbugs/bitcount")!)).toBe(quixbugs.get("quixbugs/bitcount"));
+    expect(programJob(knapsack, "", "none").limits).toBeUndefined();
+    const heavy = programJob(quixbugs.get("quixbugs/longest_common_subsequence")!, "", "none").limits!;
+    expect(heavy.stepsPerTest).toBe(6_600_000);
+    expect(heavy.wallMsPerProgram).toBeGreaterThan(30_000);
   });
 
   test("floats like 3.0 and integers beyond 2^53 reach Python as written", async () => {

@@ -11,6 +11,7 @@ const unseen = [
   "memory grown to its limit",
   "constants of the interpreter",
   "files in the folders of devices and processes",
+  "a task left to the event loop",
 ];
 
 /** @param run runs a program in an arena that goes on to the next one */
@@ -30,7 +31,7 @@ export function testEscapes(run: RunProgram) {
   }
 
   describe("the judge of escapes", () => {
-    const attempt = (name: string, program: string): Escape => ({ name, group: "test", program, same: false });
+    const attempt = (name: string, program: string): Escape => ({ name, group: "test", program, marks: [] });
 
     test("knows more than a hundred attempts, no two of one name", () => {
       expect(escapes.length).toBeGreaterThan(100);
@@ -41,7 +42,7 @@ export function testEscapes(run: RunProgram) {
       const open = [
         attempt("a harmless one", "def attempt():\n  return None\n"),
         attempt("a claim", "def attempt():\n  return 'the moon'\n"),
-        { ...attempt("a count", "def attempt():\n  return 'x'\n"), same: true },
+        { ...attempt("a count", "def attempt():\n  return 'x'\n"), marks: ["same"] },
       ];
       await expect(selfTest(run, open)).rejects.toThrow(
         "The sandbox is open: 1 of 3 escape attempts succeeded\ntest: a claim ('the moon')",

@@ -1,27 +1,66 @@
-# Runs the trace engine's Python modules under the machine's own CPython: reads programs from standard input, prints
-# one trace per program. Arguments: the folder of the modules.
+# Runs the trace engine's Python modules under a native CPython: reads [{src, call}] from standard input and prints one
+# {trace, stream, error, comprehension} per program. Arguments: the folder of the modules.
+import ast
+import io
 import json
+import signal
 import sys
 import types
 
-for name in ("snapshot", "branches", "counter", "tracer"):
+for name in ("snapshot", "branches", "tracer", "virtual_loop"):
     module = types.ModuleType("etalon_" + name)
     sys.modules["etalon_" + name] = module
     with open(f"{sys.argv[1]}/{name}.py") as file:
         exec(compile(file.read(), f"<etalon {name}>", "exec"), module.__dict__)
 
 Tracer = sys.modules["etalon_tracer"].Tracer
-out = []
-for job in json.load(sys.stdin):
-    space = {"__name__": "program"}
-    exec(compile(job["src"], "<program>", "exec"), space)
-    call = compile(job["call"], "<call>", "eval")
-    tracer = Tracer(job["src"], "<program>", stream=True)
-    tracer.start()
+sys.modules["etalon_virtual_loop"].install()
+FILE = "<program>"
+STDOUT = sys.stdout
+
+
+class Stopped(BaseException):
+    """Ends a program of which enough is recorded."""
+
+
+class Printed(io.TextIOBase):
+    tracer = None
+
+    def write(self, piece):
+        if self.tracer is not None:
+            self.tracer.wrote(piece)
+        return len(piece)
+
+
+def run(src, call):
+    module = types.ModuleType("candidate")
+    sys.modules["candidate"] = module
+    sys.stdin, sys.stdout = io.StringIO(), Printed()
+    tracer = Tracer(src, FILE, stream=True)
+
+    def tick(*_):
+        if tracer.stopped:
+            raise Stopped
+
+    error = None
+    signal.signal(signal.SIGALRM, tick)
+    signal.setitimer(signal.ITIMER_REAL, 0.2, 0.2)
     try:
-        eval(call, space)
-    except BaseException:
-        pass
-    tracer.stop()
-    out.append({"trace": tracer.wire(), "stream": tracer.stream})
-print(json.dumps(out))
+        exec(compile(src, FILE, "exec", dont_inherit=True), module.__dict__)
+        expression = compile(call, "<call>", "eval")
+        sys.stdout.tracer = tracer
+        tracer.start()
+        try:
+            eval(expression, module.__dict__)
+        finally:
+            tracer.stop()
+    except BaseException as problem:
+        error = type(problem).__name__
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    sys.stdout = STDOUT
+    comprehension = any(isinstance(node, (ast.ListComp, ast.SetComp, ast.DictComp)) for node in ast.walk(ast.parse(src)))
+    return {"trace": tracer.wire(), "stream": tracer.stream, "error": error, "comprehension": comprehension}
+
+
+jobs = json.load(sys.stdin)
+json.dump([run(job["src"], job["call"]) for job in jobs], STDOUT)

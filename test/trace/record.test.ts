@@ -1,4 +1,6 @@
+import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
+import { parseTraceText } from "../../src/trace/parse_text.ts";
 import {
   pythonVersion,
   readTraceRecords,
@@ -7,7 +9,7 @@ import {
   writeTraceRecord,
 } from "../../src/trace/record.ts";
 import type { ProgramResult } from "../../src/trace/schema.ts";
-import { traceText } from "../../src/trace/serialize.ts";
+import { formatTrace, traceText } from "../../src/trace/serialize.ts";
 import { parseTrace } from "../../src/trace/validate.ts";
 import { runTraced, testPool } from "./helpers.ts";
 import { programs } from "./programs.ts";
@@ -95,6 +97,27 @@ describe("records of traced programs", () => {
       'line 2: record.trace has the unknown key "origin"',
     );
     expect(() => readTraceRecords('{"a":', "t.jsonl", version)).toThrow(/^Cannot read t.jsonl: line 1: .*JSON/);
+  });
+
+  test("of an earlier day are still read, and their traces still make the same texts", () => {
+    const file = readFileSync(new URL("../golden/traces.jsonl", import.meta.url), "utf8");
+    const records = readTraceRecords(file, "traces.jsonl", version);
+    expect(records.length).toBe(Object.keys(programs).length);
+    expect(records.map(writeTraceRecord).join("")).toBe(file);
+    for (const record of records) {
+      const trace = recordedTrace(record);
+      const made = formatTrace({
+        problem: record.problem_id,
+        program: record.program,
+        test: record.test ?? "loading the program",
+        events: trace?.events ?? [],
+        stopped: trace?.truncated === "steps" ? trace.steps : null,
+        error: trace ? null : record.error,
+        outcome: record.outcome === "PASS" ? "PASS" : "FAIL",
+      });
+      expect(made).toBe(record.text);
+      expect(formatTrace(parseTraceText(made))).toBe(made);
+    }
   });
 
   test("name the Python of the pool", async () => {

@@ -50,6 +50,8 @@ def attempt():
         file.write("x")
     found = []
     for path in ("/tmp/now", "/tmp", "/run", "/lib", "/lib/python314.zip", "/", "/dev/null"):
+        if not os.path.exists(path):
+            continue
         status = os.stat(path)
         found.append((path, status.st_mtime_ns, status.st_ctime_ns, status.st_atime_ns, status.st_ino))
     return shown(found)

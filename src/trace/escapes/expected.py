@@ -1,5 +1,5 @@
-# Ways to the expected value. The only test is `assert attempt() == SECRET`, and the secret has 128 random bits. [open] marks
-# what can only fail where tests and expected values are kept out of this interpreter.
+# Ways to the expected value. The only test is `assert attempt() == SECRET`, and the secret has 128 random bits: they
+# can only fail where tests and expected values are kept out of this interpreter.
 import re
 import sys
 

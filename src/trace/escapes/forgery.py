@@ -1,5 +1,5 @@
-# Ways to a pass without the expected value, which has 128 random bits. [open] marks what can only fail where tests and
-# their comparison are kept out of this interpreter.
+# Ways to a pass without the expected value, which has 128 random bits: they can only
+# fail where tests and their comparison are kept out of this interpreter.
 import sys
 
 
