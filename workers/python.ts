@@ -15,9 +15,12 @@ export async function openArena(
   let interpreters: Interpreters;
   let image: Uint8Array<ArrayBuffer>;
   try {
-    const program = await bootInterpreter(assets);
-    image = program.image;
-    interpreters = { program, judge: await bootInterpreter({ ...assets, image }) };
+    // One that had to make the image is not used: its file system is another than that of all later ones.
+    image = assets.image ?? (await bootInterpreter(assets)).image;
+    interpreters = {
+      program: await bootInterpreter({ ...assets, image }),
+      judge: await bootInterpreter({ ...assets, image }),
+    };
   } catch (error) {
     send({ kind: "failed", message: errorText(error) });
     return null;

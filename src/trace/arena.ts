@@ -13,8 +13,10 @@ import type {
   ProgramResult,
   Stage,
   TestResult,
+  Trace,
   Verdict,
 } from "./schema.ts";
+import { parseTrace } from "./validate.ts";
 import { hear, stoppedProgram, summarize } from "./verdict.ts";
 import { expandTrace, type WireTrace } from "./wire.ts";
 
@@ -99,9 +101,7 @@ export function runProgram(
     streams: job.streams && stage === "run" ? where : [],
   });
   for (const [index, values] of again.streams) tests[index].values = values;
-  const trace = again.trace
-    ? { trace: expandTrace(again.trace), traceTest: stage === "load" ? undefined : traceTest }
-    : {};
+  const trace = again.trace ? { trace: again.trace, traceTest: stage === "load" ? undefined : traceTest } : {};
   const result = summarize(job.id, { ...judged, elapsedMs: elapsed(), ...trace });
   return reply(again.differs ? { ...result, flaky: true } : result);
 }
@@ -118,7 +118,8 @@ function newSession(program: Interpreter, job: ProgramJob, limits: Limits) {
     const control = { kind: "operation", ...trace, ...(first ? { job: request, limits } : {}) };
     first = false;
     const { output, fatal } = program.call(`${JSON.stringify(control)}\n${operation}`);
-    if (!fatal) return output;
+    // What comes from a program is marked as such: only we can say that its interpreter broke.
+    if (!fatal) return `=${output}`;
     return broken = `!${JSON.stringify([fatalVerdict(fatal), fatal.message])}`;
   };
 }
@@ -139,7 +140,7 @@ function replay(session: ReturnType<typeof newSession>, operations: Operation[],
   if (wanted.full) spans.push({ span: wanted.full as [number, number], test: wanted.fullTest ?? 0, full: true });
   const end = Math.max(...spans.map(({ span }) => span[1]));
   const streams: [number, string[]][] = [];
-  let trace: WireTrace | undefined;
+  let trace: Trace | undefined;
   let differs = false;
   let cut: number[] | null = null; // the span whose trace is already complete
   let comparable = true; // until a traced test ended early, for it has fewer steps to spend
@@ -152,10 +153,8 @@ function replay(session: ReturnType<typeof newSession>, operations: Operation[],
       last: index === current.span[1],
     };
     const answer = session(operations[index].text, control);
-    const third = answer.slice(answer.indexOf("\n", answer.indexOf("\n") + 1) + 1);
-    const complete = current && third !== "" && answer[0] !== "!";
-    if (complete) {
-      const found = JSON.parse(third) as { stream: string[] | null; trace?: WireTrace };
+    const found = current && heard(answer);
+    if (found) {
       if (found.stream && current.test < wanted.streams.length) streams.push([current.test, found.stream]);
       trace = found.trace ?? trace;
       if (index < current.span[1]) cut = current.span;
@@ -164,6 +163,22 @@ function replay(session: ReturnType<typeof newSession>, operations: Operation[],
     if (comparable && disagree(secondLine(answer), operations[index].said)) differs = true;
   }
   return { trace, streams, differs };
+}
+
+/** The third line of an answer: a trace, unless the program spoiled it. It may say what it likes, but not in any form. */
+function heard(answer: string): { stream?: string[]; trace?: Trace } | null {
+  const text = answer.slice(answer.indexOf("\n", answer.indexOf("\n") + 1) + 1);
+  if (answer[0] !== "=" || text === "") return null;
+  try {
+    const { stream, trace } = JSON.parse(text) as { stream?: unknown; trace?: WireTrace };
+    const fine = Array.isArray(stream) && stream.length <= 400 && stream.every((value) => typeof value === "string");
+    return {
+      ...(fine ? { stream: stream as string[] } : {}),
+      ...(trace ? { trace: parseTrace(expandTrace(trace)) } : {}),
+    };
+  } catch {
+    return null;
+  }
 }
 
 /**

@@ -43,9 +43,9 @@ class Oracle:
         if reply.startswith("!"):
             raise Stopped(*loads(reply[1:]))
         try:
-            cost, said, _ = reply.split("\n", 2)
+            cost, said, _ = reply[1:].split("\n", 2)
             cost, said = loads(cost), loads(said)
-            self.steps, self.line = int(cost["steps"]), cost["line"]
+            self.steps, self.line = _count(cost["steps"]), cost["line"] and _count(cost["line"])
             self.over = self.over or cost.get("over")
             if "v" in said:
                 if self.over:
@@ -82,6 +82,9 @@ def _number(value):
     if hasattr(value, "__next__"):
         return encode(list(value), _number)  # an iterator of the tests travels as the list of what it gives
     raise TypeError(f"tests can't hand a {type(value).__name__} to the program")
+
+
+MAX_TEXT = 400
 
 
 class Remote:
@@ -138,13 +141,13 @@ class Remote:
         return self._do("item", key)
 
     def __contains__(self, item):
-        return bool(self._do("in", item))
+        return item in listed(self)  # whether it holds something is not for the program to say
 
     def __str__(self):
-        return str(self._do("text"))
+        return self._do("text")
 
     def __repr__(self):
-        return str(self._fields["text"])
+        return str(self._fields["text"])[:MAX_TEXT]
 
 
 def listed(remote):
@@ -153,6 +156,12 @@ def listed(remote):
     if type(items) is not list:
         raise NotPlain("an iterable that gives no list")
     return items
+
+
+def _count(value):
+    if type(value) is not int or not 0 <= value < 1 << 40:
+        raise ValueError
+    return value
 
 
 def _error(fields):

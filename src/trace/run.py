@@ -118,6 +118,10 @@ class Run:
         """Loads the program; False if it failed at that. Then the tests' names are known."""
         try:
             answer = self.oracle.ask("load", names=sorted(names))
+            if self.request["testKind"] != "stdio":
+                found = _mapping(_mapping(answer).get("names"))
+                self.space.update({name: found[name] for name in names if name in found})
+                self.function = answer.get("entry")
         except BaseException as error:
             _, over, line = self.oracle.next_case()
             self.first = self.oracle.sent
@@ -125,13 +129,11 @@ class Run:
             return False
         self.end_case()
         if self.request["testKind"] != "stdio":
-            self.function = answer["entry"]
             if self.function is None:
                 what = "Solution." if self.request.get("isMethod") else ""
                 self.stage, self.verdict = "load", "missing_entry"
                 self.error = {"type": "NameError", "message": f"name '{what}{self.entry}' is not defined", "line": None}
                 return False
-            self.space.update(answer["names"])
         self.say({"loaded": True})
         return True
 
@@ -143,6 +145,12 @@ class Run:
         verdict, self.error = self.classify(error, over, line)
         self.stage = "load"
         self.verdict = "load_error" if verdict in ("runtime_error", "assertion_error") else verdict
+
+
+def _mapping(value):
+    if type(value) is not dict:
+        raise NotPlain("an answer that loading a program does not give")
+    return value
 
 
 def shown(value):

@@ -197,6 +197,5 @@ def _do(session, operation):
     return _protocols[operation["what"]](session.kept[operation["f"]], *session.value(operation["args"]))
 
 
-_protocols = {"iter": list, "len": len, "item": lambda v, key: v[key], "bool": bool, "text": str,
-              "in": lambda v, item: item in v}
+_protocols = {"iter": list, "len": len, "item": lambda v, key: v[key], "bool": bool, "text": str}
 OPERATIONS = {"load": load, "run": run_module, "call": _call, "get": _get, "set": _set, "do": _do}
