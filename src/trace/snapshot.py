@@ -217,7 +217,9 @@ def _container(v, base, depth, path, room):
             parts = ["…"]
             if size <= MAX_SORTED:
                 _work += size
-                parts = sorted([_text(item, depth + 1, inner, room) for item in list(base.__iter__(v))])[:MAX_ITEMS]
+                items = list(base.__iter__(v))
+                shown = map(repr, items) if size and _alike(items) else [_text(item, depth + 1, inner, room) for item in items]
+                parts = sorted(shown)[:MAX_ITEMS]
         else:
             size = base.__len__(v)
             items = base.__getitem__(v, _first) if base is not deque else list(islice(deque.__iter__(v), MAX_ITEMS))
