@@ -120,6 +120,8 @@ async function judge(pool: Pool, seed: number, index: number, corpus: Corpus, re
   const start = performance.now();
   const result = await pool.run(job);
   const ms = Math.round(performance.now() - start);
+  const noPython = result.infra && result.error?.message.startsWith("Cannot start Python");
+  if (noPython) throw new Error(result.error!.message); // every other program would say the same
   wrong.push(...faults(job, result, ms));
   if (twice) {
     const again = await pool.run(job);
