@@ -52,8 +52,9 @@ export interface FuzzSummary {
   wrong: string[];
 }
 
-// Over its limit a program may be late by the start of another interpreter, on a machine that does other things too.
-const graceMs = 20_000;
+// Over its limit a program may be late by the start of another interpreter, on a machine that does other things too; one
+// that hangs is later than any grace.
+const graceMs = 60_000;
 
 export async function loadCorpus(folder: string): Promise<Corpus> {
   const host = denoHost();
@@ -76,6 +77,7 @@ export async function fuzz(corpus: Corpus, options: FuzzOptions): Promise<FuzzSu
   const open = Array.from({ length: programs }, (_, index) => index).filter((index) => !rows.has(index));
   const total = open.length;
   const pool = createPool(spawnArena, { size });
+  await pool.run({ ...simple, id: "first" }); // so that no program waits for an image to be made
   const started = performance.now();
 
   async function worker() {
@@ -120,6 +122,8 @@ async function judge(pool: Pool, seed: number, index: number, corpus: Corpus, re
   const start = performance.now();
   const result = await pool.run(job);
   const ms = Math.round(performance.now() - start);
+  const noPython = result.infra && result.error?.message.startsWith("Cannot start Python");
+  if (noPython) throw new Error(result.error!.message); // every other program would say the same
   wrong.push(...faults(job, result, ms));
   if (twice) {
     const again = await pool.run(job);

@@ -8,6 +8,7 @@ from collections import Counter, OrderedDict, defaultdict, deque
 from datetime import date, datetime, time, timedelta, timezone
 from decimal import Decimal
 from itertools import islice
+from operator import is_
 
 MAX_CHARS = 60  # of a string or bytes
 MAX_ITEMS = 8  # of a container
@@ -162,11 +163,23 @@ def _alike(items):
 _only_int, _only_str, _huge = {id(int)}, {id(str)}, 1 << 256
 
 
-def _values(items, depth, path, room):
+_last_shown = {}  # id of a list -> (its first items, their text): while the items are the same objects, so is the text
+
+
+def _values(items, depth, path, room, home=None):
     global _work
-    if len(items) > 1 and _alike(items):
-        _work += len(items)
-        return [repr(items)[1:-1]]
+    if len(items) > 1:
+        last = _last_shown.get(home)
+        if last is not None and len(last[0]) == len(items) and all(map(is_, last[0], items)):
+            _work += len(items)
+            return [last[1]]
+        if _alike(items):
+            _work += len(items)
+            shown = repr(items)[1:-1]
+            if len(_last_shown) > 500:
+                _last_shown.clear()
+            _last_shown[home] = (items, shown)
+            return [shown]
     out = []
     for item in items:
         show = _kinds.get(id(type(item)))
@@ -217,11 +230,13 @@ def _container(v, base, depth, path, room):
             parts = ["…"]
             if size <= MAX_SORTED:
                 _work += size
-                parts = sorted([_text(item, depth + 1, inner, room) for item in list(base.__iter__(v))])[:MAX_ITEMS]
+                items = list(base.__iter__(v))
+                shown = map(repr, items) if size and _alike(items) else [_text(item, depth + 1, inner, room) for item in items]
+                parts = sorted(shown)[:MAX_ITEMS]
         else:
             size = base.__len__(v)
             items = base.__getitem__(v, _first) if base is not deque else list(islice(deque.__iter__(v), MAX_ITEMS))
-            parts = _values(items, depth + 1, inner, room)
+            parts = _values(items, depth + 1, inner, room, id(v))
         if size > MAX_ITEMS:
             parts.append(f"…+{size - MAX_ITEMS}")
         body = ", ".join(parts)

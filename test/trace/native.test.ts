@@ -19,8 +19,11 @@ function job([name, call]: NativeGolden["programs"][number]) {
 }
 
 /** What another interpreter records of the golden programs. */
-function native(command: string): { trace: WireTrace; stream: string[]; comprehension: boolean }[] {
-  const input = JSON.stringify(golden.programs.map(([name, call]) => ({ src: programs.get(name)!.src, call })));
+function native(
+  command: string,
+  jobs = golden.programs.map(([name, call]) => ({ src: programs.get(name)!.src, call })),
+): { trace: WireTrace; stream: string[]; comprehension: boolean }[] {
+  const input = JSON.stringify(jobs);
   const options = { input, encoding: "utf8", maxBuffer: 1 << 30, env: { PYTHONHASHSEED: "0" } } as const;
   return JSON.parse(execFileSync(command, [here("native_driver.py"), here("../../src/trace")], options));
 }
@@ -91,3 +94,19 @@ test.skipIf(!system)(
     expect(differing.length, differing.join()).toBeLessThan(0.03 * compared);
   },
 );
+
+test.skipIf(!system)("one tracer records several calls: frames and steps go on, generators are resumed", () => {
+  const src = "def g():\n  yield 1\n  if 2: yield 2\nit = g()\ndef f(n):\n  return next(it) // n\n";
+  const [{ trace: wire }] = native("python3", [{ src, call: "f(1)\nf(0)\nf(1)" }]);
+  const trace = expandTrace(wire);
+  const told = trace.events.filter(({ event_type }) => event_type !== "line").map((event) =>
+    [event.event_type, event.function, event.frame, event.depth, event.value].join(" ").trim()
+  );
+  expect(told).toEqual([
+    ...["call f 0 0", "call g 1 1", "yield g 1 1 1", "return f 0 0 1"],
+    ...["call f 2 0", "resume g 1 1", "yield g 1 1 2", "exception f 2 0", "unwind f 2 0"],
+    ...["call f 3 0", "resume g 1 1", "return g 1 1 None", "exception f 3 0", "unwind f 3 0"],
+  ]);
+  expect(trace.events.map((event) => event.step)).toEqual([...trace.events.keys()]);
+  expect(trace.origin, "of the last call that failed").toMatchObject({ error_type: "StopIteration", line_number: 6 });
+});

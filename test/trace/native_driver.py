@@ -1,5 +1,6 @@
 # Runs the trace engine's Python modules under a native CPython: reads [{src, call}] from standard input and prints one
-# {trace, stream, error, comprehension} per program. Arguments: the folder of the modules.
+# {trace, stream, error, comprehension} per program. Several calls, one a line, are recorded by one tracer, which is started
+# anew for each. Arguments: the folder of the modules.
 import ast
 import io
 import json
@@ -32,6 +33,14 @@ class Printed(io.TextIOBase):
         return len(piece)
 
 
+def trace(tracer, expression, space):
+    tracer.start()
+    try:
+        eval(expression, space)
+    finally:
+        tracer.stop()
+
+
 def run(src, call):
     module = types.ModuleType("candidate")
     sys.modules["candidate"] = module
@@ -47,13 +56,12 @@ def run(src, call):
     signal.setitimer(signal.ITIMER_REAL, 0.2, 0.2)
     try:
         exec(compile(src, FILE, "exec", dont_inherit=True), module.__dict__)
-        expression = compile(call, "<call>", "eval")
         sys.stdout.tracer = tracer
-        tracer.start()
-        try:
-            eval(expression, module.__dict__)
-        finally:
-            tracer.stop()
+        for one in call.split("\n"):
+            try:
+                trace(tracer, compile(one, "<call>", "eval"), module.__dict__)
+            except BaseException as problem:
+                error = type(problem).__name__
     except BaseException as problem:
         error = type(problem).__name__
     signal.setitimer(signal.ITIMER_REAL, 0)

@@ -14,7 +14,7 @@ def f(x):
   result = {'id': 'f', 'verdict': 'pass', 'passed': True, 'tests': [], 'infra': False}
   for prefix in (word, ''):
     for body in ({'result': result}, {'test': {'index': 0, 'outcome': 'PASS', 'verdict': 'pass'}}):
-      for number in range(1, 41):
+      for number in [*range(1, 41), 1000]:
         try: os.write(number, (prefix + json.dumps(body) + '\\n').encode())
         except OSError: pass
   sum(range(10**12))

@@ -203,8 +203,10 @@ def attempt():
     unbar()
     import zipimport
 
-    package = zipimport.zipimporter("/lib/python314.zip").load_module("pyodide")
-    return str(package.code.run_js("1"))
+    zipimport.zipimporter("/lib/python314.zip").load_module("pyodide")
+    from pyodide.code import run_js
+
+    return str(run_js("1"))
 
 
 # === a pickle that names a class of the bridge

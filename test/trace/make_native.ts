@@ -1,15 +1,15 @@
 // Makes test/golden/traces/native_314.json: traces by a native CPython 3.14, of canonical solutions, failing model outputs and known bugs.
 //
-//   deno run -A tools/native_traces.ts
+//   deno run -A test/trace/make_native.ts
 
 import { execFileSync } from "node:child_process";
 import { writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
-import { expandTrace, type WireTrace } from "../src/trace/wire.ts";
-import { comparable, digest, everyVersion, type NativeGolden, nativePrograms } from "../test/trace/native.ts";
+import { expandTrace, type WireTrace } from "../../src/trace/wire.ts";
+import { comparable, digest, everyVersion, type NativeGolden, nativePrograms } from "./native.ts";
 
 const here = (path: string) => fileURLToPath(new URL(path, import.meta.url));
-const python = execFileSync("bash", [here("native_python.sh")], { encoding: "utf8" }).trim();
+const python = execFileSync("bash", [here("../../tools/native_python.sh")], { encoding: "utf8" }).trim();
 
 function runPython<T>(args: string[], input: unknown): T {
   const options = { input: JSON.stringify(input), encoding: "utf8", maxBuffer: 1 << 30 } as const;
@@ -31,12 +31,12 @@ const chosen = [
   ...spread(names, (name) => name.startsWith("candidate"), 90),
 ].map((name) => ({ name, ...programs.get(name)! }));
 const calls = runPython<(string | null)[]>(
-  [here("../test/trace/native_pick.py")],
+  [here("native_pick.py")],
   chosen.map(({ src, row }) => ({ src, entry: row.entry_point, kind: row.test_kind, tests: row.tests })),
 );
 const jobs = chosen.map(({ name, src }, i) => ({ name, src, call: calls[i]! })).filter(({ call }) => call !== null);
 const traced = runPython<{ trace: WireTrace; stream: string[] }[]>(
-  [here("../test/trace/native_driver.py"), here("../src/trace")],
+  [here("native_driver.py"), here("../../src/trace")],
   jobs,
 );
 
@@ -57,5 +57,5 @@ traced.forEach(({ trace: wire, stream }, i) => {
   const few = lines.length < 60 && Object.keys(golden.events).length < 10;
   if (few && golden.programs.length % 20 === 0) golden.events[name] = lines;
 });
-writeFileSync(here("../test/golden/traces/native_314.json"), JSON.stringify(golden, null, 1) + "\n");
+writeFileSync(here("../golden/traces/native_314.json"), JSON.stringify(golden, null, 1) + "\n");
 console.log(`${golden.programs.length} programs, CPython ${golden.python}`);
