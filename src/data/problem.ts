@@ -49,6 +49,8 @@ export function programJob(problem: Problem, code: string, trace: ProgramJob["tr
     trace,
   };
   if (problem.compare) job.compare = problem.compare;
+  // HumanEval's checks may call functions that the prompt defines.
+  if (problem.testKind === "humaneval-check") job.helpers = problem.prompt;
   if (typeof preCode === "string") job.preCode = preCode;
   if (typeof testSetup === "string") job.testSetup = testSetup;
   if (isMethod === true) job.isMethod = true;

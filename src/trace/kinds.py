@@ -7,7 +7,9 @@ from etalon_run import MAX_FUEL
 from etalon_snapshot import text
 from etalon_split import definitions, only_imports, shortened, split_check, split_statement
 
-_prepared = {}  # a problem has many candidates: its tests are taken apart once
+# A problem has many candidates: its tests and helpers are taken apart once.
+_prepared = {}
+_helpers = {}
 MAX_PREPARED = 200
 
 
@@ -62,12 +64,21 @@ def test_space(run):
     for key, pick in (("preCode", only_imports), ("testSetup", only_imports), ("helpers", definitions)):
         if run.request.get(key):
             try:
-                exec(pick(run.request[key]), space)
+                exec(_helper(pick, run.request[key]), space)
             except (ImportError, SyntaxError):
                 pass  # where it matters, the tests say so themselves
     space["__case__"] = run.case
     space[run.entry] = run.function
     return space
+
+
+def _helper(pick, source):
+    found = _helpers.get((pick, source))
+    if found is None:
+        if len(_helpers) >= MAX_PREPARED:
+            _helpers.clear()
+        found = _helpers[pick, source] = pick(source)
+    return found
 
 
 def run_check(run, check):
