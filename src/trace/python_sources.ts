@@ -9,6 +9,7 @@ import judge from "./judge.py" with { type: "text" };
 import kinds from "./kinds.py" with { type: "text" };
 import load from "./load.py" with { type: "text" };
 import printed from "./printed.py" with { type: "text" };
+import rows from "./rows.py" with { type: "text" };
 import run from "./run.py" with { type: "text" };
 import snapshot from "./snapshot.py" with { type: "text" };
 import tracer from "./tracer.py" with { type: "text" };
@@ -19,6 +20,7 @@ export const pythonSources: Record<string, string> = {
   snapshot,
   branches,
   counter,
+  rows,
   tracer,
   virtual_loop,
   judge,
