@@ -11,6 +11,7 @@ import kinds from "./kinds.py" with { type: "text" };
 import load from "./load.py" with { type: "text" };
 import oracle from "./oracle.py" with { type: "text" };
 import printed from "./printed.py" with { type: "text" };
+import rows from "./rows.py" with { type: "text" };
 import run from "./run.py" with { type: "text" };
 import session from "./session.py" with { type: "text" };
 import snapshot from "./snapshot.py" with { type: "text" };
@@ -23,6 +24,7 @@ export const pythonSources: Record<string, string> = {
   snapshot,
   branches,
   counter,
+  rows,
   tracer,
   virtual_loop,
   printed,

@@ -131,7 +131,7 @@ export interface TraceError {
   traceback: { line_number: number; function: string }[];
   /** the first event of this exception object: its line is the causal one */
   origin: boolean;
-  /** the frame went on after it */
+  /** the frame caught it and did not leave by it, not even by raising it again */
   handled: boolean;
   /** the library line that raised it, when that was not a program line: `json/decoder.py:355` */
   external?: string;
@@ -166,6 +166,7 @@ export interface Trace {
   frames: number;
   max_depth: number;
   lines_covered: number[];
+  /** where the exception was raised that ended the traced call; null: it ended by returning, or is not over */
   origin: null | { line_number: number; error_type: string; error_message: string };
 }
 

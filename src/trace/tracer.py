@@ -6,16 +6,15 @@ import dis
 import gc
 import sys
 from collections import deque
-from json.encoder import encode_basestring_ascii as _json
 from sys import getrecursionlimit, gettrace, setrecursionlimit, settrace
 
 from etalon_branches import EXACT, Branches
+from etalon_rows import fitted
 from etalon_snapshot import class_name, message, scope, short, text, work
 
 LINE, CALL, RETURN, EXCEPTION, YIELD, RESUME, UNWIND = range(7)
 DEEP = 64  # below this depth only calls and exceptions are recorded
 SNAPSHOT_WORK = 2_000_000  # items of containers looked at in a run: two to three seconds in WebAssembly
-HEAD_BYTES, TAIL_BYTES = 90_000, 130_000  # of the events' JSON: with all the rest a trace stays below 256 kB
 STREAM_VALUES = 400
 FRAMES = 60  # added to the recursion limit, because the tracer's own calls count for it
 
@@ -363,63 +362,12 @@ class Tracer:
     # --- the result
 
     def wire(self):
-        """The trace as plain lists: [kind, line, frame, depth, changed, arg, notes, step, function] per event, where
-        `changed` has only the names whose text differs from the frame's last event that is kept (null: gone)."""
-        events = self.head + list(self.tail)
-        rows = _rows(events)
-        truncated = self.truncated
-        # JSON needs at most half as much again as Python's own escapes, which are quickly made.
-        room = HEAD_BYTES + TAIL_BYTES
-        sizes = [_size(row) for row in rows] if len(ascii(rows)) * 3 > room * 2 else []
-        if sum(sizes) > room:
-            first, room = 0, HEAD_BYTES
-            while sizes[first] <= room:
-                room -= sizes[first]
-                first += 1
-            last, end = first, rows[first:]
-            while sum([_size(row) for row in end]) > TAIL_BYTES:
-                last += (len(events) - last) // 8 + 1
-                end = _rows(events[last:])  # after a gap every frame starts with its full set again
-            rows = rows[:first] + end
-            truncated = truncated or "bytes"
+        """The trace as plain lists and dictionaries; rows.py has the form of the events."""
+        rows, cut = fitted(self.head + list(self.tail))
         dropped = self.count - len(rows)
-        if truncated is None and dropped:
-            truncated = "events"
+        truncated = self.truncated or ("bytes" if cut else "events" if dropped else None)
         return {"events": rows, "dropped": dropped, "truncated": truncated, "steps": self.lines, "frames": self.made,
                 "max_depth": self.max_depth, "lines_covered": sorted(self.covered), "origin": self.origin}
-
-
-def _rows(events):
-    last = {}
-    previous = -1
-    out = []
-    for kind, line, frame, depth, states, arg, notes, step, name in events:
-        if step != previous + 1:
-            last = {}
-        previous = step
-        changed = None
-        if states is not None:
-            before = last.get(frame)
-            if before is None:
-                changed = dict(states)
-            else:
-                changed = {key: value for key, value in states.items() if before.get(key) != value}
-                changed.update((key, None) for key in before if key not in states)
-            last[frame] = states
-        out.append([kind, line, frame, depth, changed, arg, notes or None, step, name])
-    return out
-
-
-def _size(value):
-    """Length of its JSON."""
-    t = type(value)
-    if t is str:
-        return len(_json(value))
-    if t is dict:
-        return 2 + sum([len(_json(key)) + 2 + _size(item) for key, item in value.items()])
-    if t is list:
-        return 2 + sum([1 + _size(item) for item in value])
-    return 5 if value is None or t is bool else len(int.__repr__(value))
 
 
 def _at_start(instructions, at):

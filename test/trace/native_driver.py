@@ -8,7 +8,7 @@ import signal
 import sys
 import types
 
-for name in ("snapshot", "branches", "tracer", "virtual_loop"):
+for name in ("snapshot", "branches", "rows", "tracer", "virtual_loop"):
     module = types.ModuleType("etalon_" + name)
     sys.modules["etalon_" + name] = module
     with open(f"{sys.argv[1]}/{name}.py") as file:
