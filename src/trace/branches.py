@@ -25,6 +25,7 @@ _none_jumps = {dis.opmap[name]: value for name, value in (
     ("POP_JUMP_IF_NONE", False), ("POP_JUMP_IF_NOT_NONE", True)) if name in dis.opmap}
 _copy, _to_bool = dis.opmap.get("COPY"), dis.opmap.get("TO_BOOL")
 _unheeded = {dis.opmap[name] for name in ("TO_BOOL", "CACHE", "EXTENDED_ARG") if name in dis.opmap}
+_guards = (ast.With, ast.AsyncWith, ast.Try, ast.TryStar)
 _functions = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 
 
@@ -55,6 +56,7 @@ class Branches:
         self.headers = {}  # line of an if or while header -> (test, first and last line of its body)
         self.returns = {}  # position -> text
         self.return_lines = {}  # line -> text of the only return there, else None
+        self.guarded = {}  # line of a return inside a with or try-finally -> (text, first and last line of that)
         self.yields = {}
         self.definitions = {}  # (line of the first decorator, name) -> line of the def or class
         self.maps = {}  # id of a code object -> {offset: [(test, leaf, value if jumped, decides)]}
@@ -83,10 +85,26 @@ class Branches:
                 self.returns[_position(node)] = self.returns[_position(node.value)] = segment
                 for line in range(node.lineno, node.end_lineno + 1):
                     self.return_lines[line] = None if line in self.return_lines else segment
+            elif isinstance(node, _guards) and getattr(node, "finalbody", True):
+                parts = (getattr(node, field, []) for field in ("body", "handlers", "orelse"))
+                self._guard(lines, node, [part for some in parts for part in some])
             elif isinstance(node, ast.Yield) and node.value is not None:
                 self.yields[_position(node)] = source_text(lines, node.value)
             elif isinstance(node, _functions) and node.decorator_list:
                 self.definitions[node.decorator_list[0].lineno, node.name] = node.lineno
+
+    def _guard(self, lines, statement, parts):
+        """Returns whose last instruction is not theirs: it belongs to what runs before the frame is left."""
+        for part in parts:
+            if isinstance(part, ast.Return) and part.value is not None:
+                found = (source_text(lines, part.value), statement.lineno, statement.end_lineno)
+                for line in range(part.lineno, part.end_lineno + 1):
+                    self.guarded.setdefault(line, found)
+            elif not isinstance(part, (*_functions, ast.Lambda)):
+                # Where a return shares its line with a header, nothing tells whether it ran.
+                header = getattr(part, "lineno", 0) if not isinstance(part, _guards) else 0
+                inner = [child for child in ast.iter_child_nodes(part) if getattr(child, "lineno", -1) != header]
+                self._guard(lines, statement, inner)
 
     def _test(self, lines, node, statement):
         leaves = []
@@ -211,7 +229,7 @@ class Branches:
                 known = _evaluate(test.tree, values)
                 if known is not None:
                     del activation.pending[id(test)]
-                    _note(activation, ["c", test.text, known])
+                    _note(activation.line_event, ["c", test.text, known])
         return None
 
     # --- inferred, where there are no branch events
@@ -220,7 +238,7 @@ class Branches:
         header = activation.pending.pop("header", None)
         if header is not None and header[3] != line:
             test, first, last, _ = header
-            _note(activation, ["c", test.text, first <= line <= last])
+            _note(activation.line_event, ["c", test.text, first <= line <= last])
         if line in self.headers:
             activation.pending["header"] = self.headers[line] + (line,)
 
@@ -230,13 +248,15 @@ class Branches:
         if not EXACT:
             header = activation.pending.pop("header", None)
             if header is not None and header[3] == frame.f_lineno:
-                _note(activation, ["c", header[0].text, False])
+                _note(activation.line_event, ["c", header[0].text, False])
         table = self.yields if yielding else self.returns
         segment = table.get(self._here(frame)) if table else None
         if segment is None and not (yielding or EXACT) and frame.f_code.co_name not in ("<lambda>", "<listcomp>", "<genexpr>"):
             segment = self.return_lines.get(frame.f_lineno)
         if segment is not None:
-            _note(activation, ["y" if yielding else "r", segment])
+            _note(activation.line_event, ["y" if yielding else "r", segment])
+        elif activation.guarded is not None and not yielding:
+            _note(activation.guarded[0], ["r", activation.guarded[1]])
 
     def _here(self, frame):
         code = frame.f_code
@@ -253,8 +273,7 @@ def _position(node):
 MAX_NOTES = 16  # of one event
 
 
-def _note(activation, note):
-    event = activation.line_event
+def _note(event, note):
     if event is not None and len(event[6]) < MAX_NOTES:
         event[6].append(note)
 

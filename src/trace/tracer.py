@@ -29,7 +29,7 @@ class _Activation:
     """One call of a program function, while it runs or is suspended."""
 
     __slots__ = ("id", "frame", "level", "code", "name", "seen", "known", "arguments", "line_event", "error_event",
-                 "errors", "last_error", "raised_at", "pending", "line", "entry")
+                 "errors", "last_error", "raised_at", "pending", "line", "entry", "guarded")
 
     def __init__(self, number, code):
         self.id = number
@@ -48,6 +48,7 @@ class _Activation:
         self.line = code.co_firstlineno  # the last one
         self.entry = False  # the call that the test makes
         self.pending = {}  # conditions under evaluation
+        self.guarded = None  # a return on its way out: (its line event, its text, first and last line of what it leaves)
 
 
 class Tracer:
@@ -206,7 +207,14 @@ class Tracer:
             if self.stream is not None:
                 self._changes(activation, states)
             activation.seen = states
-        activation.line_event = self._record(LINE, activation, line, states, None)
+        event = activation.line_event = self._record(LINE, activation, line, states, None)
+        guarded = self.branches.guarded
+        if guarded:
+            found = guarded.get(line)
+            if found is not None:
+                activation.guarded = (event, *found)
+            elif activation.guarded is not None and not activation.guarded[2] <= line <= activation.guarded[3]:
+                activation.guarded = None
         if self.lines >= self.max_lines:
             self.truncated = "steps"
             self.stopped = True
@@ -280,6 +288,7 @@ class Tracer:
         external = _library_line(traceback) if first else None
         if external is not None:
             info["external"] = external
+        activation.guarded = None
         activation.pending.clear()  # the test that was being evaluated never came out
         event = self._record(EXCEPTION, activation, frame.f_lineno, None, info)
         activation.error_event = event
