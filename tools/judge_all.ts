@@ -38,7 +38,10 @@ export async function judgeAll<Row extends Judged>(
 
   async function worker() {
     for (let job = open.shift(); job; job = open.shift()) {
-      const judged = row(await pool.run(job), job);
+      const result = await pool.run(job);
+      // It says nothing about the program, and a second run shall try again.
+      if (result.infra) throw new Error(`Cannot judge ${job.id}: ${result.error?.message}`);
+      const judged = row(result, job);
       rows.set(judged.key, judged);
       writeFileSync(out, JSON.stringify(judged) + "\n", { flag: "a" });
       if (++done % 100 === 0 || open.length === 0) {
@@ -48,8 +51,11 @@ export async function judgeAll<Row extends Judged>(
       }
     }
   }
-  await Promise.all(Array.from({ length: size }, worker));
-  pool.close();
+  try {
+    await Promise.all(Array.from({ length: size }, worker));
+  } finally {
+    pool.close();
+  }
   return jobs.map((job) => rows.get(job.id)!);
 }
 
