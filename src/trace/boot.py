@@ -48,7 +48,7 @@ def _boot():
     import random
 
     random.seed(0)
-    sys.setrecursionlimit(1006)  # a thousand for the program, as it has natively, and our own frames below it
+    sys.setrecursionlimit(1010)  # a thousand for the program, as it has natively, and our own frames below and above
     sys.dont_write_bytecode = True
     sys.path[:] = [path for path in sys.path if path.startswith("/lib")]
 

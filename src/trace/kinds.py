@@ -104,6 +104,8 @@ def blame(run, open_tests, error):
         return
     later = [index for index in open_tests if index > run.last] or open_tests
     index = later[0] if later else max(run.last, 0)
+    if not later and run.tests[index]["outcome"] not in ("SKIP", "PASS"):
+        return  # a round of its loop has failed already, and the first failure counts
     run.tests[index]["steps"] = steps
     run.where[index] = where or run.where[index]
     verdict, details = run.classify(error, over, line)

@@ -46,7 +46,9 @@ def run_module(session, operation):
     """One run of the whole program with the operation's standard input -> what it printed."""
     session.out.parts = []
     try:
-        exec(session.code, new_space("__main__"))
+        space = new_space("__main__")
+        space["__file__"] = FILE
+        exec(session.code, space)
     except SystemExit:
         pass  # the ordinary end of many programs
     return session.out.text()
@@ -56,7 +58,6 @@ def new_space(name):
     module = types.ModuleType(name)
     sys.modules[name] = module  # dataclasses and pickling look their module up
     module.__dict__["__builtins__"] = sys.modules["builtins"]
-    module.__dict__["__file__"] = FILE
     return module.__dict__
 
 

@@ -2,49 +2,69 @@
 # and a failed one does not keep the next from running.
 import ast
 import builtins
-import copy
+
+_builtin_names = set(vars(builtins))
+_bodies = ("body", "orelse", "finalbody")
 
 
-class _Split(ast.NodeTransformer):
+class _Split:
     """assert L == R becomes __case__(number, lambda: L, lambda: R); any other test becomes one lambda."""
 
-    def __init__(self, entry, one_case):
+    def __init__(self, source, entry, one_case):
+        self.lines = [line.encode() for line in source.split("\n")]  # columns count UTF-8 bytes
         self.entry = entry
         self.names = {entry, "candidate"}  # names under which the tests know the program's function
         self.one_case = one_case  # number of the case all asserts belong to, or None: each is its own
         self.sources = []
 
-    def visit_Assert(self, node):
-        if isinstance(node.test, ast.Constant) and node.test.value:
-            return ast.copy_location(ast.Pass(), node)  # `assert True` tests nothing
+    def statements(self, body):
+        for position, node in enumerate(body):
+            if isinstance(node, ast.Assert):
+                body[position] = self.case(node)
+                continue
+            for field in _bodies:
+                inner = getattr(node, field, None)
+                if type(inner) is list:
+                    self.statements(inner)
+            for handler in (*getattr(node, "handlers", ()), *getattr(node, "cases", ())):
+                self.statements(handler.body)
+
+    def case(self, node):
         test = node.test
+        if isinstance(test, ast.Constant) and test.value:
+            return ast.copy_location(ast.Pass(), node)  # `assert True` tests nothing
         left, right = test, None
         if isinstance(test, ast.Compare) and len(test.ops) == 1 and isinstance(test.ops[0], ast.Eq):
             left, right = test.left, test.comparators[0]
-            if not self._calls(left) and self._calls(right):
+            if not self.calls(left) and self.calls(right):
                 left, right = right, left
         number = len(self.sources) if self.one_case is None else self.one_case
         if self.one_case is None or not self.sources:
-            self.sources.append(self._source(left))
-        call = ast.Call(ast.Name("__case__", ast.Load()), [ast.Constant(number), _lambda(left)], [])
-        if right is not None:
-            call.args.append(_lambda(right))
-        return ast.fix_missing_locations(ast.copy_location(ast.Expr(call), node))
+            self.sources.append(self.source(left))
+        at = {name: getattr(node, name) for name in ("lineno", "col_offset", "end_lineno", "end_col_offset")}
+        thunks = [_lambda(side, at) for side in (left, right) if side is not None]
+        call = ast.Call(ast.Name("__case__", ast.Load(), **at), [ast.Constant(number, **at), *thunks], [], **at)
+        return ast.Expr(call, **at)
 
-    def _calls(self, node):
+    def calls(self, node):
         return any(isinstance(part, ast.Name) and part.id in self.names for part in ast.walk(node))
 
-    def _source(self, node):
-        renamed = copy.deepcopy(node)
-        for part in ast.walk(renamed):
-            if isinstance(part, ast.Name) and part.id == "candidate":
-                part.id = self.entry
-        return shortened(" ".join(ast.unparse(renamed).split()))
+    def source(self, node):
+        """The node's text on one line, with the entry point's own name for `candidate`."""
+        rows = self.lines[node.lineno - 1:node.end_lineno]
+        first = node.lineno
+        names = [part for part in ast.walk(node) if isinstance(part, ast.Name) and part.id == "candidate"]
+        rows[-1] = rows[-1][:node.end_col_offset]
+        for name in sorted(names, key=lambda name: (name.lineno, name.col_offset), reverse=True):
+            row = rows[name.lineno - first]
+            rows[name.lineno - first] = row[:name.col_offset] + self.entry.encode() + row[name.end_col_offset:]
+        rows[0] = rows[0][node.col_offset:]
+        return shortened(b" ".join(row.strip() for row in rows).decode("utf-8", "replace"))
 
 
-def _lambda(body):
+def _lambda(body, at):
     nothing = ast.arguments(posonlyargs=[], args=[], kwonlyargs=[], kw_defaults=[], defaults=[])
-    return ast.Lambda(nothing, body)
+    return ast.Lambda(nothing, body, **at)
 
 
 def shortened(source):
@@ -55,8 +75,8 @@ def split_check(source, entry):
     """A test module of the HumanEval kind -> (code object, source texts of its cases, names it uses)."""
     tree = ast.parse(source)
     names = used_names(tree)
-    split = _Split(entry, None)
-    tree = split.visit(tree)
+    split = _Split(source, entry, None)
+    split.statements(tree.body)
     return compile(tree, "<tests>", "exec"), split.sources, names
 
 
@@ -64,8 +84,8 @@ def split_statement(source, entry, number):
     """One string of an assert list -> (code object, source text, names it uses)."""
     tree = ast.parse(source)
     names = used_names(tree)
-    split = _Split(entry, number)
-    tree = split.visit(tree)
+    split = _Split(source, entry, number)
+    split.statements(tree.body)
     shown = split.sources[0] if split.sources else shortened(" ".join(source.split()))
     return compile(tree, "<tests>", "exec"), shown, names
 
@@ -74,13 +94,14 @@ def used_names(tree):
     """Names the tests read and neither define themselves nor find among the builtins."""
     read, made = set(), set()
     for node in ast.walk(tree):
-        if isinstance(node, ast.Name):
-            (read if isinstance(node.ctx, ast.Load) else made).add(node.id)
-        elif isinstance(node, (ast.FunctionDef, ast.ClassDef)):
+        kind = type(node)
+        if kind is ast.Name:
+            (read if type(node.ctx) is ast.Load else made).add(node.id)
+        elif kind is ast.FunctionDef or kind is ast.ClassDef:
             made.add(node.name)
-        elif isinstance(node, (ast.Import, ast.ImportFrom)):
+        elif kind is ast.Import or kind is ast.ImportFrom:
             made.update((alias.asname or alias.name).split(".")[0] for alias in node.names)
-    return read - made - set(vars(builtins))
+    return read - made - _builtin_names
 
 
 def only_imports(source):

@@ -138,7 +138,7 @@ describe("kinds of tests", () => {
     expect(result.tests.map(({ source, outcome }) => [source, outcome])).toEqual([
       ["f(1)", "PASS"],
       ["f(i)", "WRONG"],
-      ["abs(f(2) - 2) < 1e-06", "WRONG"],
+      ["abs(f(2) - 2) < 1e-6", "WRONG"],
     ]);
     expect(result.tests[1]).toMatchObject({ expected: "2", actual: "1", steps: 1 });
     expect([result.testsPassed, result.testsTotal, result.traceTest]).toEqual([1, 3, 1]);
