@@ -32,9 +32,19 @@ for (let owner: object = globalThis; owner !== Object.prototype; owner = Object.
 // A blob with an address could be imported or started as a worker.
 for (const name of ["createObjectURL", "revokeObjectURL"]) delete (URL as unknown as Record<string, unknown>)[name];
 
-// An opaque origin is no secure context, and only those have randomUUID; the random bytes behind it are everywhere.
-crypto.randomUUID ??= () => {
-  const hex = [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0"));
-  return [hex.slice(0, 4), hex.slice(4, 6), hex.slice(6, 8), hex.slice(8, 10), hex.slice(10)]
-    .map((part) => part.join("")).join("-") as ReturnType<Crypto["randomUUID"]>;
-};
+/** A calendar in UTC: the time zone of the page's computer would reach programs through localtime and mktime. */
+class UtcDate extends Date {
+  constructor(...parts: number[]) {
+    super(...(parts.length > 1 ? [Date.UTC(...(parts as [number, number]))] : parts) as []);
+  }
+  override getTimezoneOffset() {
+    return 0;
+  }
+}
+const parts = ["Date", "Day", "FullYear", "Hours", "Milliseconds", "Minutes", "Month", "Seconds"];
+const methods = UtcDate.prototype as unknown as Record<string, unknown>;
+for (const part of parts) {
+  methods[`get${part}`] = methods[`getUTC${part}`];
+  methods[`set${part}`] = methods[`setUTC${part}`];
+}
+globalThis.Date = UtcDate as unknown as DateConstructor;

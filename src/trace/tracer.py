@@ -45,7 +45,7 @@ class _Activation:
         self.errors = {}  # id of an exception -> (its last event here, the line where it was raised)
         self.last_error = None
         self.raised_at = -1
-        self.line = code.co_firstlineno  # the last one
+        self.line = code.co_firstlineno  # the last one: some instructions have none
         self.entry = False  # the call that the test makes
         self.pending = {}  # conditions under evaluation
         self.guarded = None  # a return on its way out: (its line event, its text, first and last line of what it leaves)
@@ -188,7 +188,7 @@ class Tracer:
             activation.arguments = frozenset(states.values())
             activation.seen = states
         # One that began before the recording did is in the middle already.
-        line = self.branches.first_line(code) if fresh else frame.f_lineno
+        line = self.branches.first_line(code) if fresh else frame.f_lineno or activation.line
         self._record(CALL if fresh else RESUME, activation, line, states, None)
 
     def _line(self, frame, activation):
@@ -280,8 +280,8 @@ class Tracer:
             first, line, rows = False, flight[1], flight[2]
         else:
             rows = self._rows(traceback)
-            first, line = len(rows) == 1, rows[-1][0] if rows else frame.f_lineno
-            callers = [[a.frame.f_lineno, a.name] for a in self.stack[-8:-1]]
+            first, line = len(rows) == 1, rows[-1][0] if rows else frame.f_lineno or activation.line
+            callers = [[a.frame.f_lineno or a.line, a.name] for a in self.stack[-8:-1]]
             rows = (callers + rows)[-8:]
         self.flight = (error, line, rows)
         info = {"type": class_name(cls), "message": message(error), "origin": first, "handled": False, "traceback": rows}
@@ -290,7 +290,7 @@ class Tracer:
             info["external"] = external
         activation.guarded = None
         activation.pending.clear()  # the test that was being evaluated never came out
-        event = self._record(EXCEPTION, activation, frame.f_lineno, None, info)
+        event = self._record(EXCEPTION, activation, frame.f_lineno or activation.line, None, info)
         activation.error_event = event
         activation.errors[id(error)] = activation.last_error = (event, line)
 
@@ -301,7 +301,7 @@ class Tracer:
             code, at = traceback.tb_frame.f_code, traceback.tb_lasti
             # Stopped at its very first instruction, by the recursion limit, a function had not begun.
             if code.co_filename == self.filename and not _at_start(code.co_code, at):
-                rows.append([traceback.tb_lineno, short(code.co_qualname)])
+                rows.append([traceback.tb_lineno or code.co_firstlineno, short(code.co_qualname)])
             traceback = traceback.tb_next
         return rows
 

@@ -104,5 +104,6 @@ def attempt():
 
 # === the time zone of the host
 def attempt():
-    zone = (time.timezone, time.daylight, time.localtime(0)[:6], time.localtime(15_000_000)[:6])
-    return "" if zone == (0, 0, (1970, 1, 1, 0, 0, 0), (1970, 6, 23, 14, 40, 0)) else repr(zone)
+    june = (1970, 6, 23, 14, 40, 0)
+    zone = (time.timezone, time.daylight, time.localtime(15_000_000)[:6], time.mktime((*june, 0, 0, 0)))
+    return "" if zone == (0, 0, june, 15_000_000) else repr(zone)
