@@ -31,12 +31,17 @@ interface Task {
   reject(error: unknown): void;
 }
 
-/** @param spawn starts one arena; `size`: how many at once, 1 if missing */
+/**
+ * @param spawn starts one arena
+ * @param options `size`: how many work at once, 1 if missing. `spares`: how many more stand ready, once all work and more
+ *   is queued, to take the place of one that had to be killed; 1 if missing. `limits`: in place of the defaults
+ */
 export function createPool(
   spawn: () => Promise<Arena>,
-  options: { size?: number; limits?: Partial<Limits> } = {},
+  options: { size?: number; spares?: number; limits?: Partial<Limits> } = {},
 ): Pool {
   const size = options.size ?? 1;
+  let spares = options.spares ?? 1;
   const queue: Task[] = [];
   const idle: Arena[] = [];
   const all = new Set<Arena>();
@@ -53,8 +58,9 @@ export function createPool(
   }
 
   function pump() {
-    while (queue.length > 0 && idle.length > 0) void serve(idle.pop()!, queue.shift()!);
-    while (queue.length > starting && starting + busy + idle.length < size) void start();
+    while (queue.length > 0 && idle.length > 0 && busy < size) void serve(idle.pop()!, queue.shift()!);
+    const spare = all.size >= size && queue.length > 0 ? spares : 0;
+    while (starting + busy + idle.length < Math.min(size, busy + queue.length) + spare) void start();
   }
 
   async function start() {
@@ -65,8 +71,9 @@ export function createPool(
       all.add(arena);
       idle.push(arena);
     } catch (error) {
-      // No interpreter means no answer for anybody: say so instead of trying for ever.
-      for (const task of queue.splice(0)) task.reject(error);
+      // Without a spare one can live. No interpreter means no answer for anybody: say so instead of trying for ever.
+      if (all.size > 0) spares = 0;
+      else for (const task of queue.splice(0)) task.reject(error);
     } finally {
       starting--;
       pump();
