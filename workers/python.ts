@@ -3,14 +3,14 @@
 // output instead.
 
 import { bootInterpreter } from "../src/trace/interpreter.ts";
-import { type Interpreters, runProgram, runScript } from "../src/trace/arena.ts";
+import { type Interpreters, runProgram, runScript, runSelfTest } from "../src/trace/arena.ts";
 import type { ArenaAssets, FromArena, ToArena } from "./messages.ts";
 
 /** Boots and returns the function that answers requests. Progress goes to `send` while a program runs. */
 export async function openArena(
   assets: ArenaAssets,
   send: (message: FromArena) => void,
-): Promise<((request: ToArena) => void) | null> {
+): Promise<((request: ToArena) => Promise<void>) | null> {
   const start = performance.now();
   let interpreters: Interpreters;
   let image: Uint8Array<ArrayBuffer>;
@@ -27,11 +27,10 @@ export async function openArena(
   }
   const bootMs = performance.now() - start;
   send(assets.image ? { kind: "ready", bootMs } : { kind: "ready", bootMs, image });
-  return (request) => {
-    const reply = request.kind === "run"
-      ? runProgram(interpreters, request.job, request.limits, send)
-      : runScript(interpreters, request.source, request.input);
-    send(reply);
+  return async (request) => {
+    if (request.kind === "run") send(runProgram(interpreters, request.job, request.limits, send));
+    else if (request.kind === "script") send(runScript(interpreters, request.source, request.input));
+    else send(await runSelfTest(interpreters));
   };
 }
 
@@ -46,9 +45,9 @@ declare const DedicatedWorkerGlobalScope: { new (): unknown; prototype: unknown 
 
 if (typeof DedicatedWorkerGlobalScope !== "undefined" && globalThis instanceof DedicatedWorkerGlobalScope) {
   const send = (message: FromArena) => postMessage(message);
-  let answer: ((request: ToArena) => void) | null = null;
+  let answer: ((request: ToArena) => Promise<void>) | null = null;
   addEventListener("message", async (event: MessageEvent<ArenaAssets | ToArena>) => {
     if ("wasm" in event.data) answer = await openArena(event.data, send);
-    else answer?.(event.data);
+    else await answer?.(event.data);
   });
 }

@@ -10,6 +10,7 @@ import type { Arena, ArenaReply, ArenaRequest } from "../trace/schema.ts";
 const root = new URL("../../", import.meta.url);
 const bootTimeoutMs = 60_000;
 const lastWordsMs = 1_000;
+const selfTestMs = 180_000;
 
 /** How an arena's Deno is started: no permission, nothing from the network, and nobody to ask for more. */
 export const arenaFlags = [
@@ -47,12 +48,25 @@ export async function spawnArena(): Promise<Arena> {
     return (await startArena(files, known ?? new Uint8Array(0))).arena;
   }
   // Whoever comes meanwhile waits for this image instead of making another.
-  const started = startArena(files, new Uint8Array(0));
-  image = started.then(({ made }) => made!);
+  image = makeImage(files);
   image.catch(() => image = undefined);
-  const { arena, made } = await started;
+  return (await startArena(files, await image)).arena;
+}
+
+/** A Pyodide or a Python side of ours that is new here: what it must hold is tried before it is used. */
+async function makeImage(files: Assets): Promise<Uint8Array> {
+  if (Deno.stderr.isTerminal()) console.error("Preparing the Python sandbox; the first time takes about 15 seconds.");
+  const { arena, made } = await startArena(files, new Uint8Array(0));
+  try {
+    const reply = await arena.request({ kind: "self-test" }, selfTestMs);
+    if (reply.kind !== "value") {
+      throw new Error(reply.kind === "error" ? reply.message : "the self-test gave no answer");
+    }
+  } finally {
+    arena.kill();
+  }
   await keepImage(files.imagePath, made!);
-  return arena;
+  return made!;
 }
 
 async function loadAssets(): Promise<Assets> {

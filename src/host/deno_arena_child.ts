@@ -11,5 +11,5 @@ const image = await port.readBytes();
 const answer = await openArena(image.length > 0 ? { wasm, stdlib, image } : { wasm, stdlib }, port.send);
 while (answer) {
   const request = await port.readBytes();
-  answer(JSON.parse(new TextDecoder().decode(request)) as ToArena);
+  await answer(JSON.parse(new TextDecoder().decode(request)) as ToArena);
 }

@@ -3,21 +3,23 @@
 // are repeated in an interpreter as new, with the ones of the deciding test traced.
 
 import type { ArenaProgress } from "../../workers/messages.ts";
+import { escapes, selfTest } from "./escapes.ts";
 import type { Execution, Interpreter } from "./interpreter.ts";
-import type {
-  ArenaReply,
-  ErrorInfo,
-  LastWords,
-  Limits,
-  ProgramJob,
-  ProgramResult,
-  Stage,
-  TestResult,
-  Trace,
-  Verdict,
+import {
+  type ArenaReply,
+  defaultLimits,
+  type ErrorInfo,
+  type LastWords,
+  type Limits,
+  type ProgramJob,
+  type ProgramResult,
+  type Stage,
+  type TestResult,
+  type Trace,
+  type Verdict,
 } from "./schema.ts";
 import { parseTrace } from "./validate.ts";
-import { hear, stoppedProgram, summarize } from "./verdict.ts";
+import { hear, infraResult, stoppedProgram, summarize } from "./verdict.ts";
 import { expandTrace, type WireTrace } from "./wire.ts";
 
 export interface Interpreters {
@@ -205,6 +207,21 @@ export function runScript({ program }: Interpreters, source: string, input: unkn
   const answer = JSON.parse(output.slice(1)) as { value?: unknown; error?: string; failed?: string };
   const message = answer.error ?? answer.failed;
   return message === undefined ? { kind: "value", value: answer.value, recycle } : { kind: "error", message, recycle };
+}
+
+/** All escapes but those that search the whole interpreter for what was never there, which take half a minute. */
+export async function runSelfTest(interpreters: Interpreters): Promise<ArenaReply> {
+  const run = (job: ProgramJob) => {
+    const reply = runProgram(interpreters, job, { ...defaultLimits, ...job.limits }, () => {});
+    return reply.kind === "result" ? reply.result : infraResult(job.id, "no result", 0);
+  };
+  const recycle = true; // attempts may leave the heap grown
+  try {
+    const attempts = escapes.filter(({ group }) => group !== "expected");
+    return { kind: "value", value: await selfTest(run, attempts), recycle };
+  } catch (error) {
+    return { kind: "error", message: (error as Error).message, recycle };
+  }
 }
 
 function jobRequest(job: ProgramJob) {

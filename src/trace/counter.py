@@ -58,10 +58,11 @@ class StepCounter:
         engine as well would cost 30 ms a program."""
         if _monitoring is None:
             return
-        _monitoring.set_local_events(TOOL, code, _monitoring.events.LINE | _monitoring.events.JUMP)
-        for constant in code.co_consts:
-            if type(constant) is type(code):
-                self.watch(constant)
+        todo = [code]
+        while todo:
+            code = todo.pop()
+            _monitoring.set_local_events(TOOL, code, _monitoring.events.LINE | _monitoring.events.JUMP)
+            todo.extend(constant for constant in code.co_consts if type(constant) is type(code))
 
     def _on_line(self, code, line):
         self.steps += 1

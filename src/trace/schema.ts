@@ -172,7 +172,9 @@ export interface Trace {
 
 export type ArenaRequest =
   | { kind: "run"; job: ProgramJob; limits: Limits }
-  | { kind: "script"; source: string; input: unknown };
+  | { kind: "script"; source: string; input: unknown }
+  /** tries to escape in every known way; the value is the number of attempts, an error names those that succeeded */
+  | { kind: "self-test" };
 
 /** `recycle`: the interpreter has grown or was hurt; start a new one before the next request. */
 export type ArenaReply =

@@ -143,9 +143,12 @@ class Session:
         return json_text(answer)
 
 
+_traceback = BaseException.__dict__["__traceback__"].__get__  # a class of the program may have its own
+
+
 def program_line(error):
     line = None
-    traceback = error.__traceback__
+    traceback = _traceback(error)
     while traceback is not None:
         if traceback.tb_frame.f_code.co_filename == FILE:
             line = traceback.tb_lineno
