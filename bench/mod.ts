@@ -61,7 +61,7 @@ async function bench(what: typeof SUITES[number], options: BenchOptions): Promis
     for (const shape of shapes) add(await benchDecode(gpu, shape, options.quick ? 16 : 64, options.quick ? 1 : 3));
   }
   gpu.close();
-  if (wants("trace")) add(await benchTrace(options.quick ? 20 : 60, Math.max(1, Math.floor(cores / 2)), 3));
+  if (wants("trace")) add(await benchTrace(options.quick ? 50 : 200, options.quick ? 1 : 3));
 
   if (options.json) {
     await host.write(options.json, formatReport(report));

@@ -17,14 +17,20 @@ export interface Answers {
 export function newAnswers(end: () => void): Answers {
   let expired: string | null = null;
   let waiting: { resolve(message: FromArena): void; reject(error: Error): void } | null = null;
-  let last: LastWords = { tests: [], loaded: false };
+  let heard: string[] = [];
 
+  function lastWords(): LastWords {
+    const last: LastWords = { tests: [], loaded: false };
+    for (const text of heard) hear(last, text);
+    return last;
+  }
   function fail(reason: "timeout" | "ended", detail: string) {
+    const last = lastWords();
     waiting?.reject(expired ? new ArenaDied("timeout", expired, last) : new ArenaDied(reason, detail, last));
   }
   function next(timeoutMs: number): Promise<FromArena> {
     if (waiting) throw new Error("an arena takes one request at a time");
-    last = { tests: [], loaded: false };
+    heard = [];
     return new Promise((resolve, reject) => {
       const timer = setTimeout(() => {
         expired = `no answer within ${timeoutMs} ms`;
@@ -45,7 +51,7 @@ export function newAnswers(end: () => void): Answers {
     throw new Error(`Cannot start Python: ${message.kind === "failed" ? message.message : `it said ${message.kind}`}`);
   }
   function receive(message: FromArena) {
-    if (message.kind === "progress") hear(last, message);
+    if (message.kind === "progress") heard.push(message.text);
     else if (!expired) waiting?.resolve(message);
   }
   return { next, ready, receive, fail };

@@ -2,7 +2,7 @@
 
 export { ArenaDied } from "../src/trace/schema.ts";
 export { hear } from "../src/trace/verdict.ts";
-import type { ArenaReply, ArenaRequest, ProgramResult, TestResult } from "../src/trace/schema.ts";
+import type { ArenaReply, ArenaRequest } from "../src/trace/schema.ts";
 
 /** The files an arena boots from; it can read nothing itself. */
 export interface ArenaAssets {
@@ -14,12 +14,14 @@ export interface ArenaAssets {
   image?: Uint8Array<ArrayBuffer>;
 }
 
-/** Sent while a program runs, so that a program that has to be killed keeps the results of the tests it finished. */
-export type ArenaProgress =
-  | { kind: "progress"; sources: string[] }
-  | { kind: "progress"; loaded: true }
-  | { kind: "progress"; test: TestResult }
-  | { kind: "progress"; result: ProgramResult };
+/**
+ * Sent while a program runs, so that a program that has to be killed keeps the results of the tests it finished. `text` is
+ * JSON that only somebody who needs it reads: {sources}, {loaded}, {test} or {result}.
+ */
+export interface ArenaProgress {
+  kind: "progress";
+  text: string;
+}
 
 export type ToArena = ArenaRequest;
 /** Everything an arena says: `ready` or `failed` once, then progress and one reply per request. */

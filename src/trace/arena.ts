@@ -32,7 +32,8 @@ interface Judgement {
   stage: Stage;
   verdict: Verdict | null;
   error: ErrorInfo | null;
-  tests: TestResult[];
+  /** the verdict of the tests that something kept from running */
+  rest: Verdict | null;
   /** per test the first and the last operation that belongs to it */
   where: ([number, number] | null)[];
 }
@@ -58,7 +59,12 @@ export function runProgram(
     return { kind: "result", result, recycle: grown(judge) || grown(program) };
   };
   const elapsed = () => performance.now() - start;
-  const last: LastWords = { tests: [], loaded: false };
+  const said: string[] = [];
+  const heard = () => {
+    const last: LastWords = { tests: [], loaded: false };
+    for (const text of said) hear(last, text);
+    return last;
+  };
   const operations: Operation[] = [];
   const session = newSession(program, job, limits);
   judge.begin(judgeBytes, (message) => {
@@ -69,9 +75,8 @@ export function runProgram(
       operations.push({ text, said: secondLine(answer) });
       return answer;
     }
-    const progress: ArenaProgress = { kind: "progress", ...JSON.parse(text) };
-    hear(last, progress);
-    send(progress);
+    said.push(text);
+    send({ kind: "progress", text });
     return "";
   });
   const { program: _program, ...request } = jobRequest(job);
@@ -82,21 +87,25 @@ export function runProgram(
   );
   if (fatal) {
     judge.rewind();
-    return reply(stoppedProgram(job.id, "crash", fatal.message, last.tests, last.loaded, elapsed()));
+    const { tests, loaded } = heard();
+    return reply(stoppedProgram(job.id, "crash", fatal.message, tests, loaded, elapsed()));
   }
   const answer = JSON.parse(output.slice(1)) as Judgement | { failed: string };
   if ("failed" in answer) return { kind: "error", message: answer.failed, recycle: grown(judge) };
 
-  const { stage, verdict, error, tests, where } = answer;
+  const { stage, verdict, error, rest, where } = answer;
+  const { tests } = heard();
+  if (rest) { for (const test of tests) if (test.outcome === "SKIP") test.verdict = rest; }
   const judged = { stage, verdict, tests, ...(error ? { error } : {}) };
-  const traceTest = deciding(job, answer);
+  const traceTest = deciding(job, tests, where);
   const target = stage === "load" ? [0, 0] : traceTest === undefined ? null : where[traceTest];
   const traced = job.trace !== "none" && stage !== "syntax" && target;
   if (!traced && !(job.streams && stage === "run")) {
     return reply(summarize(job.id, { ...judged, elapsedMs: elapsed() }));
   }
   // Should the replay have to be killed, the verdict is already out.
-  send({ kind: "progress", result: summarize(job.id, { ...judged, elapsedMs: elapsed() }) });
+  const result = summarize(job.id, { ...judged, elapsedMs: elapsed() });
+  send({ kind: "progress", text: JSON.stringify({ result }) });
   const again = replay(newSession(program, job, limits), operations, {
     full: traced || null,
     fullTest: traced ? traceTest : undefined,
@@ -104,8 +113,8 @@ export function runProgram(
   });
   for (const [index, values] of again.streams) tests[index].values = values;
   const trace = again.trace ? { trace: again.trace, traceTest: stage === "load" ? undefined : traceTest } : {};
-  const result = summarize(job.id, { ...judged, elapsedMs: elapsed(), ...trace });
-  return reply(again.differs ? { ...result, flaky: true } : result);
+  const whole = summarize(job.id, { ...judged, elapsedMs: elapsed(), ...trace });
+  return reply(again.differs ? { ...whole, flaky: true } : whole);
 }
 
 /** A program's interpreter as new, and the function that carries out one operation after the other in it. */
@@ -113,13 +122,13 @@ function newSession(program: Interpreter, job: ProgramJob, limits: Limits) {
   program.rewind();
   program.begin(limits.memoryBytes);
   let broken: string | null = null;
-  let first = true;
-  return (operation: string, trace: Record<string, unknown> = {}): string => {
+  const { helpers: _helpers, compare: _compare, tests: _tests, ...request } = jobRequest(job);
+  let start: object | undefined = { job: request, limits };
+  return (operation: string, trace?: Record<string, unknown>): string => {
     if (broken) return broken;
-    const { helpers: _helpers, compare: _compare, tests: _tests, ...request } = jobRequest(job);
-    const control = { kind: "operation", ...trace, ...(first ? { job: request, limits } : {}) };
-    first = false;
-    const { output, fatal } = program.call(`${JSON.stringify(control)}\n${operation}`);
+    const control = start || trace ? JSON.stringify({ kind: "operation", ...start, ...trace }) : '{"kind":"operation"}';
+    start = undefined;
+    const { output, fatal } = program.call(`${control}\n${operation}`);
     // What comes from a program is marked as such: only we can say that its interpreter broke.
     if (!fatal) return `=${output}`;
     return broken = `!${JSON.stringify([fatalVerdict(fatal), fatal.message])}`;
@@ -155,7 +164,7 @@ function replay(session: ReturnType<typeof newSession>, operations: Operation[],
       last: index === current.span[1],
     };
     const answer = session(operations[index].text, control);
-    const found = current && heard(answer);
+    const found = current && traceOf(answer);
     if (found) {
       if (found.stream && current.test < wanted.streams.length) streams.push([current.test, found.stream]);
       trace = found.trace ?? trace;
@@ -168,7 +177,7 @@ function replay(session: ReturnType<typeof newSession>, operations: Operation[],
 }
 
 /** The third line of an answer: a trace, unless the program spoiled it. It may say what it likes, but not in any form. */
-function heard(answer: string): { stream?: string[]; trace?: Trace } | null {
+function traceOf(answer: string): { stream?: string[]; trace?: Trace } | null {
   const text = answer.slice(answer.indexOf("\n", answer.indexOf("\n") + 1) + 1);
   if (answer[0] !== "=" || text === "") return null;
   try {
@@ -230,7 +239,7 @@ function jobRequest(job: ProgramJob) {
 }
 
 /** The first failing test, else the first; or the one the job names. */
-function deciding(job: ProgramJob, { tests, where }: Judgement): number | undefined {
+function deciding(job: ProgramJob, tests: TestResult[], where: Judgement["where"]): number | undefined {
   if (typeof job.trace === "number") return where[job.trace] ? job.trace : undefined;
   const ran = tests.filter((test) => where[test.index]);
   return (ran.find((test) => test.outcome !== "PASS" && test.outcome !== "SKIP") ?? ran[0])?.index;

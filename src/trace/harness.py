@@ -50,7 +50,7 @@ def operate(control, operation):
 
 def judge(request):
     def say(what):
-        send("P" + json_text(what))
+        send("P" + json.dumps(what))
 
     random.seed(0)
     sys.stdout = Printed(0, keep=False)
@@ -61,7 +61,7 @@ def judge(request):
             runner(run)
     except Stopped:
         pass  # the case it happened in knows
-    return {"stage": run.stage, "verdict": run.verdict, "error": run.error, "tests": run.tests, "where": run.where}
+    return {"stage": run.stage, "verdict": run.verdict, "error": run.error, "rest": run.rest, "where": run.where}
 
 
 def script(request):

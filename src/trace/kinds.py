@@ -63,21 +63,23 @@ def test_space(run):
     space = {"__name__": "tests", **run.space}
     for key, pick in (("preCode", only_imports), ("testSetup", only_imports), ("helpers", definitions)):
         if run.request.get(key):
-            try:
-                exec(_helper(pick, run.request[key]), space)
-            except (ImportError, SyntaxError):
-                pass  # where it matters, the tests say so themselves
+            space.update(_helper(pick, run.request[key]))
     space["__case__"] = run.case
     space[run.entry] = run.function
     return space
 
 
 def _helper(pick, source):
+    """The names that what `pick` takes of a text defines."""
     found = _helpers.get((pick, source))
     if found is None:
         if len(_helpers) >= MAX_PREPARED:
             _helpers.clear()
-        found = _helpers[pick, source] = pick(source)
+        found = _helpers[pick, source] = {}
+        try:
+            exec(pick(source), found)
+        except (ImportError, SyntaxError):
+            pass  # where it matters, the tests say so themselves
     return found
 
 
@@ -109,8 +111,8 @@ def blame(run, open_tests, error):
     run.tests[index]["steps"] = steps
     run.where[index] = where or run.where[index]
     verdict, details = run.classify(error, over, line)
-    for other in open_tests:
-        run.tests[other]["verdict"] = verdict
+    if open_tests:
+        run.rest = verdict
     run.settle(index, verdict, details)
 
 
@@ -157,7 +159,7 @@ def run_stdio(run, tests):
         expected = _joined(test["stdout"])
 
         def left():
-            printed = run.oracle.ask("run", stdin=_joined(test["stdin"]))
+            printed = run.oracle.ask("run", stdin=json.dumps(_joined(test["stdin"])))
             return Shown(printed, lambda actual: same_output(actual, expected))
 
         run_case(run, index, left, expected)

