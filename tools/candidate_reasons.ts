@@ -79,19 +79,16 @@ export const reasons: Record<string, Reason> = {
     holds: ({ measured, here, steps }) => measured === "timeout" && here === "pass" && steps > 10_000_000,
   },
   "recursion limit": {
-    text: "The program recurses to within a few frames of the limit of 1000; the frames of the harness that calls it " +
-      "count too, and here there are more of them.",
-    holds: ({ measured, here }) => measured === "pass" && here === "exc:RecursionError",
-  },
-  "later rounds of a loop": {
     text:
-      "The check asserts in a loop of 100 rounds. Natively the first round that fails decides; here the assertion is " +
-      "one test, later rounds are run too, and an exception between two rounds replaced the first failure.",
-    holds: ({ key, here }) => key.startsWith("humaneval/32#") && here.startsWith("exc:"),
+      "modp(1101, 101) by recursion makes 1,102 nested calls. CPython's default limit of 1000 ends it, natively too " +
+      "(tried with 3.11); the process that measured it had a higher one.",
+    holds: isOne(codegen(49, 56), codegen(49, 80)),
   },
-  "__file__": {
-    text: "The program reads __file__, which is not defined natively (the text is given to exec) and is here.",
-    holds: isOne(codegen(156, 40)),
+  "Python 3.12: sums of floats are compensated": {
+    text:
+      "sum() of floats carries the rounding errors along since 3.12. The program waits for a polynomial to become " +
+      "exactly 0: with 3.11's sum it does, with the better one it recurses without end (3.13 agrees with 3.14).",
+    holds: isOne(codegen(32, 52)),
   },
 };
 

@@ -108,7 +108,8 @@ function report(rows: ResultRow[]) {
   const idle = [...groups].filter(([, found]) => found.length === 0).map(([reason]) => reason);
   if (idle.length) console.log(`reasons without a program: ${idle.join(", ")}`);
   for (const row of open) console.log(`unexplained: ${JSON.stringify(row)}`);
-  if (!values.limit && !values.only) {
+  if (rows.length < chosen.length) console.log(`${chosen.length - rows.length} are not judged yet: no table`);
+  else if (!values.limit && !values.only) {
     const table = {
       made_by: "deno run -A tools/candidate_study.ts",
       programs: rows.length,
