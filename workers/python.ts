@@ -28,8 +28,10 @@ export async function openArena(
   const bootMs = performance.now() - start;
   send(assets.image ? { kind: "ready", bootMs } : { kind: "ready", bootMs, image });
   return async (request) => {
-    if (request.kind === "run") send(runProgram(interpreters, request.job, request.limits, send));
-    else if (request.kind === "script") send(runScript(interpreters, request.source, request.input));
+    if (request.kind === "run") {
+      send(runProgram(interpreters, request.job, request.limits, send));
+      interpreters.program.rewind(); // while the answer is on its way
+    } else if (request.kind === "script") send(runScript(interpreters, request.source, request.input));
     else send(await runSelfTest(interpreters));
   };
 }

@@ -23,19 +23,53 @@ class OutOfSteps(BaseException):
 
 
 class StepCounter:
+    """`limit` steps for each test. The callbacks are closures over one number, because they are most of what counting
+    costs."""
+
     def __init__(self, limit, filename):
-        self.limit = limit
         self.filename = filename
-        self.steps = 0
         self.exceeded = False
         self.line = None
         self.jumps = {}
         self.codes = []
+        left = self._limit = limit
+
+        def on_line(code, line):
+            nonlocal left
+            left -= 1
+            if left < 0:
+                self._exceed(line)
+
+        def step(line):
+            on_line(None, line)
+
+        def read():
+            return left
+
+        def write(value):
+            nonlocal left
+            left = value
+
+        self._on_line, self._step, self._left, self._set_left = on_line, step, read, write
+
+    @property
+    def steps(self):
+        return self._limit - self._left()
+
+    @property
+    def limit(self):
+        return self._limit
+
+    @limit.setter
+    def limit(self, limit):
+        self._set_left(self._left() + limit - self._limit)
+        self._limit = limit
 
     def reset(self):
         """Starts the next test; gives back (steps, whether they were too many) of the last one."""
         last = self.steps, self.exceeded
-        self.steps, self.exceeded = 0, False
+        self._set_left(self._limit)
+        self.exceeded = False
         return last
 
     def start(self):
@@ -64,11 +98,6 @@ class StepCounter:
             _monitoring.set_local_events(TOOL, code, _monitoring.events.LINE | _monitoring.events.JUMP)
             todo.extend(constant for constant in code.co_consts if type(constant) is type(code))
 
-    def _on_line(self, code, line):
-        self.steps += 1
-        if self.steps > self.limit:
-            self._exceed(line)
-
     def _on_jump(self, code, offset, destination):
         key = (id(code), offset)
         counts = self.jumps.get(key)
@@ -77,9 +106,7 @@ class StepCounter:
             self.codes.append(code)
         if not counts:
             return _monitoring.DISABLE
-        self.steps += 1
-        if self.steps > self.limit:
-            self._exceed(counts)
+        self._step(counts)
 
     def _within_line(self, code, offset, destination):
         """The line of a backward jump that stays in it, else None."""
