@@ -21,6 +21,7 @@ export function modelPrompt(row: PromptParts): string {
   if (row.codeMode === "completion") return row.prompt;
   if (typeof row.meta.mbpp_prompt_plus === "string") return row.meta.mbpp_prompt_plus;
   if (row.dataset === "apps") return appsPrompt(row);
+  if (row.dataset === "cruxeval") return row.prompt; // its only test is the answer
   const lines = [row.prompt.trim()];
   if (isShortTest(row.tests[0])) lines.push(row.tests[0]);
   return `"""\n${lines.join("\n")}\n"""\n`;

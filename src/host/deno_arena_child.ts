@@ -2,6 +2,7 @@
 // The import order matters: the realm loses its Deno API before Pyodide is even evaluated.
 
 import { port } from "./deno_arena_port.ts";
+import "../../workers/realm.ts";
 import { openArena } from "../../workers/python.ts";
 import type { ToArena } from "../../workers/messages.ts";
 

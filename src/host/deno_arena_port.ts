@@ -41,9 +41,8 @@ const input = new Worker(`data:text/javascript,${encodeURIComponent(`(${readInpu
 input.postMessage(lastWords);
 
 const realm = globalThis as unknown as Record<string, unknown>;
-for (const name of ["Deno", "process", "Buffer", "caches", "BroadcastChannel", "Worker", "WebSocket", "EventSource"]) {
-  delete realm[name];
-}
+delete realm.Deno;
+delete realm.process;
 realm.location = new URL("http://arena.invalid/");
 realm.WorkerGlobalScope = class {
   static [Symbol.hasInstance]() {

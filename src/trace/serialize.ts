@@ -118,7 +118,8 @@ export function toldUnwinding(events: readonly TraceEvent[]): TraceEvent[] {
   return events.map((event) => {
     const { event_type, frame, error_info } = event;
     const known = last.get(frame)?.event_type !== "exception" && errors.get(frame);
-    if (error_info) errors.set(frame, error_info);
+    if (error_info?.handled) errors.delete(frame);
+    else if (error_info) errors.set(frame, error_info);
     last.set(frame, event);
     return event_type === "unwind" && known ? { ...event, error_info: known } : event;
   });

@@ -36,7 +36,7 @@ const noteKinds: Record<string, TraceNote["kind"]> = {
 };
 
 export function expandTrace(wire: WireTrace): Trace {
-  const frames = new Map<number, Record<string, string>>();
+  const frames = new Map<number, Map<string, string>>();
   let previous = -1;
   const events = wire.events.map((row): TraceEvent => {
     const [kind, line, frame, depth, changed, arg, notes, step, name] = row;
@@ -51,13 +51,13 @@ export function expandTrace(wire: WireTrace): Trace {
       function: name,
     };
     if (changed) {
-      const states = { ...frames.get(frame) };
+      const states = new Map(frames.get(frame));
       for (const [key, text] of Object.entries(changed)) {
-        if (text === null) delete states[key];
-        else states[key] = text;
+        if (text === null) states.delete(key);
+        else states.set(key, text);
       }
       frames.set(frame, states);
-      event.variable_states = states;
+      event.variable_states = Object.fromEntries(states);
     }
     if (typeof arg === "string") event.value = arg;
     else if (arg) {
