@@ -1,0 +1,197 @@
+// What tests see of a program that runs in another interpreter than they do.
+
+import { describe, expect, test } from "vitest";
+import { spawnArena } from "../../src/host/deno_arena.ts";
+import { createPool } from "../../src/trace/pool.ts";
+import { asserts, testPool } from "./helpers.ts";
+
+const pool = testPool();
+
+async function outcomes(program: string, entry: string, tests: string[], more = {}) {
+  const result = await pool.run(asserts(program, entry, tests, more));
+  return result.tests.map((test) => test.outcome);
+}
+
+describe("values", () => {
+  test.each([
+    "None",
+    "True",
+    "-0.0",
+    "1e300",
+    "float('inf')",
+    "2**5000",
+    "'\\ud800 é 😀 \"\\\\'",
+    "b'\\xff\\0'",
+    "1+2j",
+    "...",
+    "(1, (2,), ())",
+    "[[], [1, [2.0]]]",
+    "{1, 'a', (2, 3)}",
+    "frozenset({frozenset()})",
+    "{(1, 2): [3], None: {}}",
+    "range(3, 9, 2)",
+    "collections.Counter('aab')",
+    "collections.deque([1, 2])",
+    "collections.OrderedDict(a=1, b=2)",
+    "decimal.Decimal('1.10')",
+    "fractions.Fraction(1, 3)",
+    "datetime.date(2024, 2, 29)",
+    "datetime.datetime(2024, 2, 29, 1, 2, 3, 4)",
+    "datetime.timedelta(1, 2, 3)",
+    "{'a': 1}.keys()",
+  ])("%s goes out and comes back", async (value) => {
+    const imports = "import collections, datetime, decimal, fractions\n";
+    expect(
+      await outcomes(
+        `${imports}def f(x):\n    return x\ndef g():\n    return ${value}\n`,
+        "f",
+        [`${imports}assert f(${value}) == ${value}`, `assert g() == ${value}`, `assert type(f(0)) is int`],
+      ),
+    ).toEqual(["PASS", "PASS", "PASS"]);
+  });
+
+  test("a value that is not equal does not become so on the way", async () => {
+    expect(
+      await outcomes(
+        "def f(x):\n    return x\n",
+        "f",
+        [
+          "assert f((1, 2)) == [1, 2]",
+          "assert f(float('nan')) == float('nan')",
+          "assert f('1') == 1",
+          "assert f([True]) == [2]",
+        ],
+      ),
+    ).toEqual(["WRONG", "WRONG", "WRONG", "WRONG"]);
+  });
+
+  test("a class derived from a builtin one counts by what it holds", async () => {
+    const program = "import collections, enum\nclass Name(str): pass\nP = collections.namedtuple('P', 'x y')\n" +
+      "class Color(enum.IntEnum):\n    RED = 3\ndef f(kind):\n    return {'s': Name('a'), 'p': P(1, 2), 'e': Color.RED}[kind]\n";
+    expect(await outcomes(program, "f", ["assert f('s') == 'a'", "assert f('p') == (1, 2)", "assert f('e') == 3"]))
+      .toEqual(["PASS", "PASS", "PASS"]);
+  });
+});
+
+describe("objects of the program", () => {
+  const node = "class Node:\n    def __init__(self, value, next=None):\n        self.value, self.next = value, next\n" +
+    "    def total(self):\n        return self.value + (self.next.total() if self.next else 0)\n";
+
+  test("are made, changed and read by the tests, and are equal to themselves alone", async () => {
+    const program =
+      `${node}def f(node):\n    last = None\n    while node:\n        node.next, last, node = last, node, node.next\n    return last\n`;
+    expect(
+      await outcomes(program, "f", [
+        "a = Node(1)\nb = Node(2, a)\nresult = f(b)\nassert result == a",
+        "assert result.next == b and result.next.value == 2",
+        "assert result.total() == 3",
+        "result.value = 10\nassert a.total() == 12",
+        "assert a == Node(10)",
+        "assert [node.value for node in (a, b)] == [10, 2]",
+      ]),
+    ).toEqual(["PASS", "PASS", "PASS", "PASS", "WRONG", "PASS"]);
+  });
+
+  test("can be the thing under test", async () => {
+    expect(await outcomes(node, "Node", ["assert Node(1, Node(2)).total() == 3", "assert Node(4).next is None"]))
+      .toEqual(["PASS", "PASS"]);
+  });
+
+  test("may be lazy: what a generator gives, it gives while the test counts", async () => {
+    const program = "def f(n):\n    while n:\n        yield n\n        n -= 1\n";
+    const limits = { stepsPerTest: 5000 };
+    expect(
+      await outcomes(program, "f", ["assert list(f(3)) == [3, 2, 1]", "assert sum(f(4)) == 10", "assert f(1) == [1]"]),
+    )
+      .toEqual(["PASS", "PASS", "WRONG"]);
+    expect(await outcomes(program, "f", ["assert list(f(-1)) == []", "assert list(f(1)) == [1]"], { limits }))
+      .toEqual(["FUEL", "PASS"]);
+  });
+});
+
+describe("tests", () => {
+  test("may hand over functions and builtin types, and expect exceptions", async () => {
+    const program = "def f(g, x):\n    return g(x)\ndef h():\n    raise KeyError('k')\n";
+    expect(
+      await outcomes(program, "f", [
+        "assert f(lambda x: x * 2, 4) == 8",
+        "assert f(str, 4) == '4'",
+        "try:\n    h()\nexcept LookupError as error:\n    assert type(error) is KeyError\nelse:\n    assert False",
+        "try:\n    h()\nexcept ValueError:\n    pass",
+      ]),
+    ).toEqual(["PASS", "PASS", "PASS", "EXC"]);
+  });
+
+  test("bring the functions of the row's prompt along, and a program cannot redefine them", async () => {
+    const helpers = 'import math\n\ndef size(x):\n    return abs(x)\n\ndef f(x):\n    """Give back x."""\n';
+    const program = "def size(x):\n    return 0\ndef f(x):\n    return x + 1\n";
+    const check = { testKind: "humaneval-check" as const };
+    const tests = ["def check(candidate):\n    assert size(candidate(2) - 2) < math.ulp(9)\n"];
+    expect(await outcomes(program, "f", tests, { ...check, helpers })).toEqual(["WRONG"]);
+    expect(await outcomes("def f(x):\n    return x\n", "f", tests, { ...check, helpers })).toEqual(["PASS"]);
+  });
+
+  test("count code that the program makes while it runs", async () => {
+    const limits = { stepsPerTest: 5000, wallMsPerProgram: 20_000 };
+    expect(await outcomes("def f(x):\n    exec('while True: pass')\n", "f", ["assert f(1) == 1"], { limits }))
+      .toEqual(["FUEL"]);
+  });
+
+  test("in loops are one test each, and the first failure stays", async () => {
+    const program = "def f(x):\n    if x == 3:\n        raise ValueError\n    return x if x != 1 else 0\n";
+    const check = ["def check(candidate):\n    for x in range(5):\n        y = candidate(x)\n        assert y == x\n"];
+    expect(await outcomes(program, "f", check, { testKind: "humaneval-check" })).toEqual(["WRONG"]);
+  });
+});
+
+describe("a replay", () => {
+  test("shows a program that answers otherwise when it is asked again", async () => {
+    const program = "import sys\ndef f(x):\n    return x if sys.gettrace() is None else -x\n";
+    const traced = await pool.run(asserts(program, "f", ["assert f(1) == 1"], { trace: "deciding" }));
+    expect(traced).toMatchObject({ passed: true, flaky: true });
+    const steady = await pool.run(
+      asserts("def f(x):\n    return x\n", "f", ["assert f(1) == 1"], { trace: "deciding" }),
+    );
+    expect(steady.flaky).toBeUndefined();
+  });
+
+  test("records all calls of the deciding test, and only those", async () => {
+    const program = "n = 0\ndef f(x):\n    global n\n    n += 1\n    return n\n";
+    const tests = ["assert f(0) == 1", "assert f(0) + f(0) == 0", "assert f(0) == 4"];
+    const result = await pool.run(asserts(program, "f", tests, { trace: "deciding" }));
+    expect(result.traceTest).toBe(1);
+    expect(result.trace!.events.filter((event) => event.event_type === "return").map((event) => event.value))
+      .toEqual(["2", "3"]);
+  });
+});
+
+describe("a pool", () => {
+  test("has a spare interpreter for one that is killed, and loses no result", async () => {
+    let started = 0;
+    const spared = createPool(() => (started++, spawnArena()), { size: 1, limits: { wallMsPerProgram: 2000 } });
+    try {
+      const hang = asserts("def f(x):\n    return sum(range(10**12)) if x else x\n", "f", [
+        "assert f(0) == 0",
+        "assert f(1) == 1",
+      ]);
+      const fine = asserts("def f(x):\n    return x\n", "f", ["assert f(1) == 1"]);
+      const results = await Promise.all([fine, hang, fine, fine, hang, fine].map((job) => spared.run(job)));
+      expect(results.map((result) => result.verdict)).toEqual(["pass", "timeout", "pass", "pass", "timeout", "pass"]);
+      expect(results[1].tests.map((test) => test.outcome)).toEqual(["PASS", "KILL"]);
+      expect(started).toBe(3); // one to work, one to spare, and one more when the first was killed and others waited
+    } finally {
+      spared.close();
+    }
+  });
+
+  test("an interpreter tells how it stands up to the known escapes", async () => {
+    const arena = await spawnArena();
+    try {
+      const reply = await arena.request({ kind: "self-test" }, 120_000);
+      expect(reply).toMatchObject({ kind: "value" });
+      expect(reply.kind === "value" && reply.value).toBeGreaterThan(200);
+    } finally {
+      arena.kill();
+    }
+  });
+});
