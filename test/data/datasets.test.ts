@@ -127,6 +127,7 @@ describe("prompts and jobs", () => {
       entryPoint: "separate_paren_groups",
       testKind: "humaneval-check",
       tests: problem.tests,
+      helpers: problem.prompt,
       trace: 2,
     });
   });
