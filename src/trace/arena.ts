@@ -25,6 +25,8 @@ import { expandTrace, type WireTrace } from "./wire.ts";
 export interface Interpreters {
   judge: Interpreter;
   program: Interpreter;
+  /** the problem whose tests the judge has run since it was rewound */
+  problem?: string;
 }
 
 /** What harness.py writes in the judge. */
@@ -46,15 +48,21 @@ interface Operation {
 
 // WebAssembly memory never shrinks: past this size the arena asks to be replaced.
 const recycleBytes = 128 * 1024 * 1024;
+const maxTraceChars = 600_000; // Python cuts traces at 256 kB of events; the rest is streams and escapes
 const judgeBytes = 512 * 1024 * 1024;
 
 export function runProgram(
-  { judge, program }: Interpreters,
+  interpreters: Interpreters,
   job: ProgramJob,
   limits: Limits,
   send: (progress: ArenaProgress) => void,
 ): ArenaReply {
   const start = performance.now();
+  const { judge, program } = interpreters;
+  const tests = JSON.stringify(job.tests);
+  // Tests are ours, but may leave something behind; what another problem's find is always an interpreter as new.
+  if (interpreters.problem !== tests) judge.rewind();
+  interpreters.problem = tests;
   const reply = (result: ProgramResult): ArenaReply => {
     return { kind: "result", result, recycle: grown(judge) || grown(program) };
   };
@@ -81,23 +89,21 @@ export function runProgram(
   });
   const { program: _program, ...request } = jobRequest(job);
   const { output, fatal } = judge.call(
-    `{"kind":"judge"}\n${
-      JSON.stringify({ ...request, helpers: job.helpers, limits, tests: JSON.stringify(job.tests) })
-    }`,
+    `{"kind":"judge"}\n${JSON.stringify({ ...request, helpers: job.helpers, limits, tests })}`,
   );
   if (fatal) {
     judge.rewind();
-    const { tests, loaded } = heard();
-    return reply(stoppedProgram(job.id, "crash", fatal.message, tests, loaded, elapsed()));
+    const last = heard();
+    return reply(stoppedProgram(job.id, "crash", fatal.message, last.tests, last.loaded, elapsed()));
   }
   const answer = JSON.parse(output.slice(1)) as Judgement | { failed: string };
   if ("failed" in answer) return { kind: "error", message: answer.failed, recycle: grown(judge) };
 
   const { stage, verdict, error, rest, where } = answer;
-  const { tests } = heard();
-  if (rest) { for (const test of tests) if (test.outcome === "SKIP") test.verdict = rest; }
-  const judged = { stage, verdict, tests, ...(error ? { error } : {}) };
-  const traceTest = deciding(job, tests, where);
+  const results = heard().tests;
+  if (rest) { for (const test of results) if (test.outcome === "SKIP") test.verdict = rest; }
+  const judged = { stage, verdict, tests: results, ...(error ? { error } : {}) };
+  const traceTest = deciding(job, results, where);
   const target = stage === "load" ? [0, 0] : traceTest === undefined ? null : where[traceTest];
   const traced = job.trace !== "none" && stage !== "syntax" && target;
   if (!traced && !(job.streams && stage === "run")) {
@@ -111,7 +117,7 @@ export function runProgram(
     fullTest: traced ? traceTest : undefined,
     streams: job.streams && stage === "run" ? where : [],
   });
-  for (const [index, values] of again.streams) tests[index].values = values;
+  for (const [index, values] of again.streams) results[index].values = values;
   const trace = again.trace ? { trace: again.trace, traceTest: stage === "load" ? undefined : traceTest } : {};
   const whole = summarize(job.id, { ...judged, elapsedMs: elapsed(), ...trace });
   return reply(again.differs ? { ...whole, flaky: true } : whole);
@@ -179,10 +185,11 @@ function replay(session: ReturnType<typeof newSession>, operations: Operation[],
 /** The third line of an answer: a trace, unless the program spoiled it. It may say what it likes, but not in any form. */
 function traceOf(answer: string): { stream?: string[]; trace?: Trace } | null {
   const text = answer.slice(answer.indexOf("\n", answer.indexOf("\n") + 1) + 1);
-  if (answer[0] !== "=" || text === "") return null;
+  if (answer[0] !== "=" || text === "" || text.length > maxTraceChars) return null;
   try {
     const { stream, trace } = JSON.parse(text) as { stream?: unknown; trace?: WireTrace };
-    const fine = Array.isArray(stream) && stream.length <= 400 && stream.every((value) => typeof value === "string");
+    const fine = Array.isArray(stream) && stream.length <= 400 &&
+      stream.every((value) => typeof value === "string" && value.length <= 100);
     return {
       ...(fine ? { stream: stream as string[] } : {}),
       ...(trace ? { trace: parseTrace(expandTrace(trace)) } : {}),

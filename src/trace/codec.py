@@ -60,7 +60,12 @@ def _write(v, reference, put, depth):
     if base is None:
         other = _library.get(t)
         return put(other(v) if other else reference(v))
+    if base is t:
+        return _writers[t](v, t, reference, put, depth + 1)
+    # Of a class derived from a builtin one: what it holds, by which it is compared, and itself for all the rest.
+    put('{"w":[')
     _writers[base](v, base, reference, put, depth + 1)
+    put("," + reference(v) + "]}")
 
 
 def _no_reference(value):
@@ -108,6 +113,19 @@ def _sequence(v, base, reference, put, depth):
     put("]}")
 
 
+def _deque(v, base, reference, put, depth):
+    put('{"q":[' + ("null" if v.maxlen is None else _integer(v.maxlen)) + ",")
+    _list(v, deque, reference, put, depth)
+    put("]}")
+
+
+def _default_dict(v, base, reference, put, depth):
+    factory = v.default_factory
+    put('{"u":[' + (quote(factory.__name__) if factory in _factories else "null") + ",")
+    _mapping(v, dict, reference, put, depth)
+    put("]}")
+
+
 def _mapping(v, base, reference, put, depth):
     put('{"' + _tags[base] + '":[')
     first = True
@@ -133,13 +151,14 @@ def _bytes(v, base, reference, put, depth):
     put('{"' + _tags[base] + '":' + quote(base.decode(v, "latin-1")) + "}")
 
 
-_tags = {tuple: "t", set: "s", frozenset: "z", deque: "q", dict: "d", OrderedDict: "o", defaultdict: "u", Counter: "n",
+_factories = (int, float, str, bool, list, dict, set, tuple)
+_tags = {tuple: "t", set: "s", frozenset: "z", dict: "d", OrderedDict: "o", Counter: "n",
          bytes: "b", bytearray: "a"}
-_writers = {list: _list, tuple: _sequence, set: _sequence, frozenset: _sequence, deque: _sequence, dict: _mapping,
-            OrderedDict: _mapping, defaultdict: _mapping, Counter: _mapping, int: _number, float: _number, str: _text,
+_writers = {list: _list, tuple: _sequence, set: _sequence, frozenset: _sequence, deque: _deque, dict: _mapping,
+            OrderedDict: _mapping, defaultdict: _default_dict, Counter: _mapping, int: _number, float: _number, str: _text,
             bytes: _bytes, bytearray: _bytes}
 _library = {
-    type({}.keys()): lambda v: '{"s":' + encode(list(v), _no_reference) + "}",
+    type({}.keys()): lambda v: '{"k":' + encode(list(v), _no_reference) + "}",
     complex: lambda v: '{"c":[' + _float(v.real) + "," + _float(v.imag) + "]}",
     range: lambda v: '{"r":[' + ",".join(_integer(part) for part in (v.start, v.stop, v.step)) + "]}",
     type(...): lambda v: '{"e":0}',
@@ -152,7 +171,7 @@ _library = {
 }
 
 
-_references = {"h", "m", "B", "P"}  # by number, module, builtin type, function of the tests
+_references = {"h", "m", "B", "P", "Q"}  # by number; modules, builtin types, functions of the tests and of the library
 
 
 def decode(value, refer):
@@ -171,19 +190,20 @@ def decode(value, refer):
     if make is None:
         raise Malformed(f"no such tag: {tag[:20]}")
     try:
-        if tag in "tszq":
+        if tag in "tszkI":
             return make([decode(item, refer) for item in body])
-        if tag in "doun":
+        if tag == "q":
+            return deque([decode(item, refer) for item in body[1]], body[0])
+        if tag == "u":
+            factory = next((kind for kind in _factories if kind.__name__ == body[0]), None)
+            return defaultdict(factory, decode(body[1], refer))
+        if tag == "w":
+            return refer(body[1], decode(body[0], refer))
+        if tag in "don":
             return make([(decode(key, refer), decode(item, refer)) for key, item in body])
         return make(body)
     except (TypeError, ValueError, AttributeError, ArithmeticError, LookupError) as error:
         raise Malformed(str(error)[:100])
-
-
-def _default(pairs):
-    out = defaultdict()
-    out.update(pairs)
-    return out
 
 
 def _counter(pairs):
@@ -193,7 +213,8 @@ def _counter(pairs):
 
 
 _readers = {
-    "t": tuple, "s": set, "z": frozenset, "q": deque, "d": dict, "o": OrderedDict, "u": _default, "n": _counter,
+    "t": tuple, "s": set, "z": frozenset, "q": deque, "d": dict, "o": OrderedDict, "u": dict,
+    "n": _counter, "w": dict, "k": lambda items: dict.fromkeys(items).keys(), "I": iter,
     "b": lambda body: body.encode("latin-1"),
     "a": lambda body: bytearray(body.encode("latin-1")),
     "c": lambda body: complex(*[decode(part, None) for part in body]),

@@ -7,7 +7,7 @@ import sys
 from etalon_channel import receive, send
 from etalon_codec import loads
 from etalon_kinds import prepare
-from etalon_oracle import Stopped
+from etalon_oracle import Stopped, Unsupported
 from etalon_printed import Printed
 from etalon_run import Run
 from etalon_session import Session, json_text
@@ -28,6 +28,8 @@ def main():
             answer = judge(loads(request))
         else:
             answer = script(loads(request))
+    except Unsupported as error:
+        answer = {"failed": str(error)}
     except BaseException as error:
         import traceback
 
@@ -55,7 +57,7 @@ def judge(request):
     random.seed(0)
     sys.stdout = Printed(0, keep=False)
     run = Run(request, say)
-    names, runner = prepare(run)
+    names, run.oracle.watch, runner = prepare(run)
     try:
         if run.load(names):
             runner(run)

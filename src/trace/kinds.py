@@ -5,7 +5,7 @@ from etalon_compare import Shown, equal, literal, same_output
 from etalon_oracle import Remote, Stopped, listed
 from etalon_run import MAX_FUEL
 from etalon_snapshot import text
-from etalon_split import definitions, only_imports, shortened, split_check, split_statement
+from etalon_split import Split, definitions, one_line, only_imports, shortened
 
 # A problem has many candidates: its tests and helpers are taken apart once.
 _prepared = {}
@@ -14,7 +14,8 @@ MAX_PREPARED = 200
 
 
 def prepare(run):
-    """Makes the list of tests; gives back the names they use and the function that runs them."""
+    """Makes the list of tests; gives back the names they use, whether they look at arguments after a call, and the
+    function that runs them."""
     request = run.request
     key = (request["testKind"], request["entryPoint"], request["tests"])
     found = _prepared.get(key)
@@ -22,34 +23,36 @@ def prepare(run):
         if len(_prepared) >= MAX_PREPARED:
             _prepared.clear()
         found = _prepared[key] = KINDS[request["testKind"]](json.loads(request["tests"]), request["entryPoint"])
-    sources, names, runner = found
+    sources, names, watch, runner = found
     # A check whose every assert is `assert True` still has to run to its end.
     sources = sources or [f"{run.entry}(…)"]
     run.tests = [{"index": number, "outcome": "SKIP", "verdict": "pass", "source": source, "steps": 0}
                  for number, source in enumerate(sources)]
     run.where = [None] * len(sources)
     run.say({"sources": sources})
-    return names, runner
+    return names, watch, runner
 
 
 def check_tests(tests, entry):
-    check, sources, names = split_check("\n".join(tests), entry)
-    return sources, names | {entry}, lambda run: run_check(run, check)
+    split = Split("\n".join(tests), entry)
+    return split.sources, split.used | {entry}, split.watches, lambda run: run_check(run, split.code)
 
 
 def assert_tests(tests, entry):
-    split = [split_statement(test, entry, number) for number, test in enumerate(tests)]
-    names = set().union(*(names for _, _, names in split))
-    return [source for _, source, _ in split], names, lambda run: run_statements(run, [code for code, _, _ in split])
+    split = [Split(test, entry, number) for number, test in enumerate(tests)]
+    sources = [each.sources[0] if each.sources else one_line(test) for each, test in zip(split, tests)]
+    used = set().union(*(each.used for each in split))
+    watches = any(each.watches for each in split)
+    return sources, used, watches, lambda run: run_statements(run, [each.code for each in split])
 
 
 def call_tests(tests, entry):
     sources = [shortened(f"{entry}({', '.join(repr(arg) for arg in literal(test, 'args'))})") for test in tests]
-    return sources, set(), lambda run: run_calls(run, tests)
+    return sources, set(), False, lambda run: run_calls(run, tests)
 
 
 def stdio_tests(tests, entry):
-    return ["stdin " + text(test["stdin"]) for test in tests], set(), lambda run: run_stdio(run, tests)
+    return ["stdin " + text(test["stdin"]) for test in tests], set(), False, lambda run: run_stdio(run, tests)
 
 
 KINDS = {"humaneval-check": check_tests, "assert-list": assert_tests, "call-json": call_tests, "stdio": stdio_tests}
@@ -63,23 +66,26 @@ def test_space(run):
     space = {"__name__": "tests", **run.space}
     for key, pick in (("preCode", only_imports), ("testSetup", only_imports), ("helpers", definitions)):
         if run.request.get(key):
-            space.update(_helper(pick, run.request[key]))
+            try:
+                exec(_helper(pick, run.request[key]), space)  # anew for each program: functions may have a memory
+            except ImportError:
+                pass  # where it matters, the tests say so themselves
     space["__case__"] = run.case
     space[run.entry] = run.function
     return space
 
 
 def _helper(pick, source):
-    """The names that what `pick` takes of a text defines."""
+    """The code that `pick` takes of a text."""
     found = _helpers.get((pick, source))
     if found is None:
         if len(_helpers) >= MAX_PREPARED:
             _helpers.clear()
-        found = _helpers[pick, source] = {}
         try:
-            exec(pick(source), found)
-        except (ImportError, SyntaxError):
-            pass  # where it matters, the tests say so themselves
+            found = pick(source)
+        except SyntaxError:
+            found = pick("")
+        _helpers[pick, source] = found
     return found
 
 

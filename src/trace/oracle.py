@@ -4,10 +4,15 @@ import builtins
 import marshal
 import sys
 import types
+from itertools import islice
 
 from etalon_channel import receive, send
 from etalon_codec import Malformed, decode, encode, loads, quote
 from etalon_counter import OutOfSteps
+
+
+class Unsupported(BaseException):
+    """The tests ask for what cannot be done across two interpreters; no program is to blame."""
 
 
 class NotPlain(BaseException):
@@ -25,6 +30,10 @@ class Oracle:
         self.steps = 0  # of the current case
         self.over = None  # the budget that ran out in it: steps or output
         self.line = None
+        _origins.clear()
+        _classes.clear()
+        self.known = {}  # number -> Remote: the same object is the same stand-in
+        self.watch = False  # whether tests look at arguments after a call
 
     def next_case(self):
         """-> (steps, budget that ran out, its line) of the case that ends."""
@@ -50,21 +59,34 @@ class Oracle:
             if "v" in said:
                 if self.over:
                     raise OutOfSteps
+                if "args" in said:
+                    self.changed = decode(said["args"], self.refer)
                 return decode(said["v"], self.refer)
             if "error" in said:
-                error = _error(said["error"])
+                args = decode(said["args"], self.refer) if "args" in said else [str(said["error"]["message"])]
+                error = _error(said["error"], args)
             else:
                 self.over = "output"
-                error = OutOfSteps(str(said["m"]))
+                error = OutOfSteps(str(said["m"])[:200])
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError, Malformed) as problem:
             raise NotPlain(f"an answer that no value has ({type(problem).__name__})")
         raise error
 
-    def refer(self, fields):
+    def refer(self, fields, plain=None):
         if "m" in fields:
-            module = sys.modules.get(fields["m"])  # a library module the program imported: the judge has its own
+            # A library module that the tests know by a name of the program: the judge has its own. Only then, for what
+            # tests do to a module stays.
+            module = sys.modules.get(fields["m"]) if self.sent == 1 else None
             return module if module is not None else Remote(self, {"h": -1, "class": "module", "text": "<module>"})
-        return Remote(self, fields)
+        if "B" in fields:
+            kind = getattr(builtins, fields["B"])
+            if type(kind) is not type:
+                raise Malformed("no builtin type")
+            return kind
+        remote = self.known.get(int(fields["h"]))
+        if remote is None:
+            remote = self.known[int(fields["h"])] = Remote(self, fields)
+        return remote if plain is None else _with_plain(plain, remote)
 
 
 def _encoded(value):
@@ -73,23 +95,32 @@ def _encoded(value):
 
 
 def _number(value):
-    if isinstance(value, Remote):
-        return '{"h":' + str(int(value._fields["h"])) + "}"
-    if type(value) is type and getattr(builtins, value.__name__, None) is value:
+    """What is not plain data on its way to the program."""
+    kind = type(value)
+    remote = value if kind is Remote else _origins.get(id(value), (None, None))[1]
+    if remote is not None:
+        return '{"h":' + str(int(remote._fields["h"])) + "}"
+    if kind is type and getattr(builtins, value.__name__, None) is value:
         return '{"B":' + quote(value.__name__) + "}"
-    if type(value) is types.FunctionType and not value.__closure__:
+    if kind is types.FunctionType and not value.__closure__ and not value.__kwdefaults__:
         # A function the tests pass as an argument: its code may run there, as it only speaks of its own arguments.
-        return '{"P":' + quote(marshal.dumps(value.__code__).hex()) + "}"
+        code = quote(marshal.dumps(value.__code__).hex())
+        return '{"P":[' + code + "," + _encoded(list(value.__defaults__ or ())) + "]}"
+    if kind is types.BuiltinFunctionType and type(value.__self__) is types.ModuleType:
+        return '{"Q":[' + quote(value.__self__.__name__) + "," + quote(value.__name__) + "]}"
     if hasattr(value, "__next__"):
-        return encode(list(value), _number)  # an iterator of the tests travels as the list of what it gives
-    raise TypeError(f"tests can't hand a {type(value).__name__} to the program")
+        items = list(islice(value, MAX_ITEMS + 1))
+        if len(items) <= MAX_ITEMS:
+            return '{"I":' + _encoded(items) + "}"
+    raise Unsupported(f"these tests hand a {kind.__name__} to the program, which cannot be done from outside")
 
 
+MAX_ITEMS = 20_000
 MAX_TEXT = 400
 
 
 class Remote:
-    """An object of the program. Equal only to itself; whatever else it does, the program's interpreter does."""
+    # An object of the program; whatever it does, the program's interpreter does. No docstring: tests may ask for its own.
 
     def __init__(self, oracle, fields):
         object.__setattr__(self, "_oracle", oracle)
@@ -108,7 +139,13 @@ class Remote:
         fields = {"args": _encoded(list(args))}
         if named:
             fields["named"] = _encoded(named)
-        return self._ask("call", **fields)
+        if not self._oracle.watch:
+            return self._ask("call", **fields)
+        self._oracle.changed = None
+        value = self._ask("call", watch="true", **fields)
+        for before, after in zip(args, self._oracle.changed or ()):
+            _write_back(before, after)
+        return value
 
     def __getattr__(self, name):
         if name.startswith("__") and name != "__name__":
@@ -119,11 +156,13 @@ class Remote:
         self._ask("set", name=quote(name), value=_encoded(value))
 
     def __eq__(self, other):
-        if isinstance(other, Remote) and other._fields["h"] == self._fields["h"]:
+        if self is other:
             return True
-        for one in (self, other):
-            if isinstance(one, Remote) and one._decides("__eq__"):
-                raise NotPlain(f"an object of class {one._fields['class']} with its own __eq__")
+        if type(other) is Remote:
+            # Both are the program's, and so is what it means by equal.
+            return bool(self._do("eq", other)) if self._decides("__eq__") or other._decides("__eq__") else False
+        if self._decides("__eq__") and other is not None:
+            raise NotPlain(f"an object of class {self._fields['class']} with its own __eq__")
         return False
 
     def __hash__(self):
@@ -133,7 +172,20 @@ class Remote:
         return bool(self._do("bool")) if self._decides("__bool__") or self._decides("__len__") else True
 
     def __iter__(self):
-        return iter(listed(self))
+        iterator = self._do("iter")
+        count = 1  # one at a time at first, because tests may stop early; then more, because each question costs
+        while True:
+            items = iterator._do("take", count)
+            yield from items
+            if len(items) < count:
+                return
+            count = min(count + 1, 200)
+
+    def __next__(self):
+        items = self._do("take", 1)
+        if not items:
+            raise StopIteration
+        return items[0]
 
     def __len__(self):
         return self._do("len")
@@ -153,7 +205,7 @@ class Remote:
 
 def listed(remote):
     """All a generator or other iterable of the program gives, as a list."""
-    items = remote._do("iter")
+    items = remote._do("list")
     if type(items) is not list:
         raise NotPlain("an iterable that gives no list")
     return items
@@ -165,17 +217,57 @@ def _count(value):
     return value
 
 
-def _error(fields):
+def _with_plain(plain, remote):
+    """A value of a class derived from a builtin one: equal by what it holds, its attributes asked of the program."""
+    base = type(plain)
+    if base is bool or base not in _bases:
+        return plain
+    name = str(remote._fields["class"])[:100]
+    make = _classes.get((base, name))
+    if make is None:
+        make = _classes[base, name] = type(name, (base,), {"__getattr__": _attribute})
+    value = make(plain)
+    _origins[id(value)] = value, remote
+    return value
+
+
+def _attribute(value, name):
+    return getattr(_origins[id(value)][1], name)
+
+
+_classes = {}
+_origins = {}  # id of such a value -> (the value, so that no other gets its id; the stand-in)
+_bases = (int, float, str, bytes, list, tuple, dict, set, frozenset)
+
+
+def _write_back(before, after):
+    """Gives an argument of the tests the content that the program has left in it."""
+    if type(before) is list or type(before) is bytearray:
+        before[:] = after
+    elif type(before) in (dict, set):
+        before.clear()
+        before.update(after)
+    elif type(before) is tuple:
+        for inner, changed in zip(before, after):
+            _write_back(inner, changed)
+
+
+def _error(fields, args):
     """An exception of the same builtin class, so that tests which expect one find it; the details travel along."""
-    name = next((base for base in fields["bases"] if isinstance(getattr(builtins, base, None), type)), "Exception")
-    cls = getattr(builtins, name)
-    if not issubclass(cls, BaseException):
-        raise Malformed("not an exception")
-    error = cls.__new__(cls)
-    error.args = (str(fields["message"]),)
+    error = Exception()
+    for name in fields["bases"]:
+        cls = getattr(builtins, name)
+        if not issubclass(cls, BaseException):
+            raise Malformed("not an exception")
+        try:
+            error = cls.__new__(cls)
+            break
+        except TypeError:
+            continue  # a group is not made without its exceptions
+    error.args = tuple(args)
     line = fields["line"]
     error.etalon = {"type": str(fields["type"])[:100], "message": str(fields["message"])[:201],
-                    "line": line if type(line) is int else None}
+                    "line": line if type(line) is int and 0 < line < 1 << 31 else None}
     if fields.get("stage") == "syntax":
         error.etalon["stage"] = "syntax"
     return error

@@ -58,6 +58,8 @@ export function createPool(
   }
 
   function pump() {
+    for (const arena of all) if (!arena.alive) all.delete(arena); // one may have ended while nobody used it
+    idle.splice(0, idle.length, ...idle.filter((arena) => arena.alive));
     while (queue.length > 0 && idle.length > 0 && busy < size) void serve(idle.pop()!, queue.shift()!);
     const spare = all.size >= size && queue.length > 0 ? spares : 0;
     while (starting + busy + idle.length < Math.min(size, busy + queue.length) + spare) void start();

@@ -2,7 +2,7 @@
 # runs in another interpreter and is asked through the oracle.
 import json
 
-from etalon_oracle import NotPlain, Oracle, OutOfSteps, Remote, Stopped
+from etalon_oracle import NotPlain, Oracle, OutOfSteps, Remote, Stopped, Unsupported
 from etalon_compare import Shown
 from etalon_snapshot import class_name, message, text
 
@@ -28,8 +28,9 @@ class Run:
         self.error = None
         self.verdict = None
 
-    def case(self, index, left, right=None):
-        """Runs one assertion; never raises for what the program does, but for the end of its interpreter."""
+    def case(self, index, left, right=None, error=None):
+        """Runs one assertion, or takes the error that kept its sides from being known; never raises for what the program
+        does, but for the end of its interpreter."""
         test = self.tests[index]
         self.last = index
         occurrence = self.occurrences.get(index, 0)
@@ -39,9 +40,11 @@ class Run:
                 self.settle(index, "step_limit", {"type": "OutOfSteps", "line": None,
                                                   "message": "not run: earlier tests ran out of steps"})
             return
-        actual = expected = error = None
+        actual = expected = None
         ok = False
         try:
+            if error is not None:
+                raise error
             actual = left()
             if right is not None:
                 expected = right()
@@ -91,6 +94,8 @@ class Run:
     def classify(self, error, over=None, line=None):
         """(verdict, {type, message, line}) of what ended a load or a test."""
         details = getattr(error, "etalon", None)
+        if type(error) is Unsupported:
+            raise error
         if type(error) is Stopped:
             return error.args[0], {"type": error.args[0], "message": error.args[1], "line": None}
         if over == "steps":

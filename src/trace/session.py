@@ -5,6 +5,7 @@ import builtins
 import marshal
 import sys
 import types
+from itertools import islice
 
 from etalon_codec import MAX_CHARS, TooLarge, decode, encode, plain_kind, quote
 from etalon_counter import OutOfSteps, StepCounter
@@ -35,6 +36,7 @@ class Session:
         self.operations = 0
         self.tracer = None
         self.untraceable = False
+        self.before = None  # the arguments of a call that the tests go on to look at
 
     # --- one operation
 
@@ -62,7 +64,7 @@ class Session:
             finally:
                 if self.tracer is not None:
                     self.tracer.stop()
-            said = '{"v":' + encode(value, self.reference) + "}"
+            said = '{"v":' + encode(value, self.reference) + self.changed() + "}"
         except TooLarge:
             said = '{"x":"output","m":"the value is larger than ' + f'{MAX_CHARS} characters or deeper than 60 levels"' + "}"
         except BaseException as error:
@@ -77,14 +79,27 @@ class Session:
         over = ',"over":"steps"' if counter.exceeded else ',"over":"output"' if out.exceeded else ""
         return '{"steps":' + f"{counter.steps}" + over + ',"line":' + (f"{counter.line}" if counter.line else "null") + "}"
 
+    def changed(self):
+        """The arguments of the call, if it changed them and the tests can see that."""
+        if self.before is None:
+            return ""
+        before, args = self.before
+        self.before = None
+        after = encode(args, self.reference)
+        return "" if after == before else ',"args":' + after
+
     def error(self, error):
-        names = [class_name(cls) for cls in _type_mro(type(error)) if cls.__module__ == "builtins"]
+        names = [class_name(cls) for cls in _type_mro(type(error)) if _builtins.get(class_name(cls)) is cls]
         fields = {"type": class_name(type(error)), "message": message(error), "line": program_line(error), "bases": names}
         if self.stage == "syntax":
             fields["stage"] = "syntax"
             if isinstance(error, SyntaxError):
                 fields.update(message=str(error.msg)[:200], line=error.lineno)
-        return '{"error":' + json_text(fields) + "}"
+        try:
+            args = encode(_args(error), self.reference)
+        except BaseException:
+            args = "[]"
+        return '{"error":' + json_text(fields) + (',"args":' + args if len(args) < 4000 else "") + "}"
 
     # --- values by number
 
@@ -96,19 +111,27 @@ class Session:
         kind = plain_kind(value)
         if kind == "module":
             return json_text({"m": value.__name__})
-        fields = {"h": number, "kind": kind, "class": class_name(type(value)), "text": text(value)}
+        if kind == "class" and _builtins.get(class_name(value)) is value:
+            return json_text({"B": class_name(value)})
+        fields = {"h": number, "class": class_name(value if kind == "class" else type(value)), "text": text(value)}
         own = [name for name in ("__eq__", "__bool__", "__len__") if kind == "object" and overrides(type(value), name)]
         return json_text({**fields, "own": own} if own else fields)
 
     def value(self, encoded):
         return decode(encoded, self.refer)
 
-    def refer(self, fields):
-        """What the judge means: an object of ours, a builtin type, or a function of the tests."""
+    def refer(self, fields, plain=None):
+        """What the judge means: an object of ours, a builtin type, a function of the tests or of the library."""
         if "B" in fields:
             return _builtins[fields["B"]]
         if "P" in fields:
-            return types.FunctionType(marshal.loads(bytes.fromhex(fields["P"])), {"__builtins__": _builtins})
+            code, defaults = fields["P"]
+            function = types.FunctionType(marshal.loads(bytes.fromhex(code)), {"__builtins__": _builtins})
+            function.__defaults__ = tuple(self.value(defaults)) or None
+            return function
+        if "Q" in fields:
+            module, name = fields["Q"]
+            return getattr(__import__(module, fromlist=[name]), name)
         return self.kept[fields["h"]]
 
     # --- tracing
@@ -143,6 +166,7 @@ class Session:
         return json_text(answer)
 
 
+_args = BaseException.__dict__["args"].__get__
 _traceback = BaseException.__dict__["__traceback__"].__get__  # a class of the program may have its own
 
 
@@ -185,6 +209,7 @@ def _call(session, operation):
     function = session.kept[operation["f"]]
     args = session.value(operation["args"])
     named = session.value(operation["named"]) if "named" in operation else {}
+    session.before = (encode(args, session.reference), args) if operation.get("watch") else None
     return function(*args, **named)
 
 
@@ -200,5 +225,9 @@ def _do(session, operation):
     return _protocols[operation["what"]](session.kept[operation["f"]], *session.value(operation["args"]))
 
 
-_protocols = {"iter": list, "len": len, "item": lambda v, key: v[key], "bool": bool, "text": str}
+def _take(iterator, count):
+    return list(islice(iterator, count))
+
+
+_protocols = {"eq": lambda v, other: bool(v == other), "list": list, "iter": iter, "take": _take, "len": len, "item": lambda v, key: v[key], "bool": bool, "text": str}
 OPERATIONS = {"load": load, "run": run_module, "call": _call, "get": _get, "set": _set, "do": _do}

@@ -7,29 +7,38 @@ _builtin_names = set(vars(builtins))
 _bodies = ("body", "orelse", "finalbody")
 
 
-class _Split:
-    """assert L == R becomes __case__(number, lambda: L, lambda: R); any other test becomes one lambda."""
+class Split:
+    """
+    Tests ready to run: `code`, the `sources` of its cases, the names it has `used` without defining them, and whether it
+    `watches` arguments: hands over something that it may look at afterwards.
 
-    def __init__(self, source, entry, one_case):
+    assert L == R becomes __case__(number, lambda: L, lambda: R); any other test becomes one lambda.
+    """
+
+    def __init__(self, source, entry, one_case=None):
         self.lines = [line.encode() for line in source.split("\n")]  # columns count UTF-8 bytes
         self.entry = entry
         self.names = {entry, "candidate"}  # names under which the tests know the program's function
         self.one_case = one_case  # number of the case all asserts belong to, or None: each is its own
         self.sources = []
+        tree = ast.parse(source)
+        self.used, self.watches = _survey(tree)
+        self.statements(tree.body, False)
+        self.code = compile(tree, "<tests>", "exec")
 
-    def statements(self, body):
+    def statements(self, body, in_class):
         for position, node in enumerate(body):
             if isinstance(node, ast.Assert):
-                body[position] = self.case(node)
+                body[position] = self.case(node, in_class)
                 continue
             for field in _bodies:
                 inner = getattr(node, field, None)
                 if type(inner) is list:
-                    self.statements(inner)
+                    self.statements(inner, isinstance(node, ast.ClassDef))
             for handler in (*getattr(node, "handlers", ()), *getattr(node, "cases", ())):
-                self.statements(handler.body)
+                self.statements(handler.body, in_class)
 
-    def case(self, node):
+    def case(self, node, in_class):
         test = node.test
         if isinstance(test, ast.Constant) and test.value:
             return ast.copy_location(ast.Pass(), node)  # `assert True` tests nothing
@@ -41,6 +50,8 @@ class _Split:
         number = len(self.sources) if self.one_case is None else self.one_case
         if self.one_case is None or not self.sources:
             self.sources.append(self.source(left))
+        if in_class or any(type(part) in _scoped or getattr(part, "id", "") == "super" for part in ast.walk(test)):
+            return _inline(number, left, right)
         at = {name: getattr(node, name) for name in ("lineno", "col_offset", "end_lineno", "end_col_offset")}
         thunks = [_lambda(side, at) for side in (left, right) if side is not None]
         call = ast.Call(ast.Name("__case__", ast.Load(), **at), [ast.Constant(number, **at), *thunks], [], **at)
@@ -71,37 +82,49 @@ def shortened(source):
     return source if len(source) <= 400 else source[:399] + "…"
 
 
-def split_check(source, entry):
-    """A test module of the HumanEval kind -> (code object, source texts of its cases, names it uses)."""
-    tree = ast.parse(source)
-    names = used_names(tree)
-    split = _Split(source, entry, None)
-    split.statements(tree.body)
-    return compile(tree, "<tests>", "exec"), split.sources, names
+def one_line(source):
+    return shortened(" ".join(source.split()))
 
 
-def split_statement(source, entry, number):
-    """One string of an assert list -> (code object, source text, names it uses)."""
-    tree = ast.parse(source)
-    names = used_names(tree)
-    split = _Split(source, entry, number)
-    split.statements(tree.body)
-    shown = split.sources[0] if split.sources else shortened(" ".join(source.split()))
-    return compile(tree, "<tests>", "exec"), shown, names
+# What means something else inside a lambda.
+_scoped = {ast.NamedExpr, ast.Await, ast.Yield, ast.YieldFrom}
+_template = """
+try:
+    __left__ = 0
+    __right__ = 0
+except BaseException as __error__:
+    __case__({0}, None, None, __error__)
+else:
+    __case__({0}, lambda __left__=__left__: __left__, {1})
+"""
 
 
-def used_names(tree):
-    """Names the tests read and neither define themselves nor find among the builtins."""
-    read, made = set(), set()
+def _inline(number, left, right):
+    """A case whose sides are evaluated where the assert stood."""
+    node = ast.parse(_template.format(number, "None" if right is None else "lambda __right__=__right__: __right__")).body[0]
+    node.body[0].value = left
+    if right is None:
+        del node.body[1]
+    else:
+        node.body[1].value = right
+    return node
+
+
+def _survey(tree):
+    """-> (names read, but neither made here nor builtin; whether a call is given something that has a name)."""
+    read, made, watches = set(), set(), False
     for node in ast.walk(tree):
         kind = type(node)
         if kind is ast.Name:
             (read if type(node.ctx) is ast.Load else made).add(node.id)
+        elif kind is ast.Call:
+            watches = watches or not (type(node.func) is ast.Name and node.func.id in _builtin_names) and any(
+                type(argument) in (ast.Name, ast.Starred, ast.Tuple) for argument in node.args)
         elif kind is ast.FunctionDef or kind is ast.ClassDef:
             made.add(node.name)
         elif kind is ast.Import or kind is ast.ImportFrom:
             made.update((alias.asname or alias.name).split(".")[0] for alias in node.names)
-    return read - made - _builtin_names
+    return read - made - _builtin_names, watches
 
 
 def only_imports(source):

@@ -3,6 +3,7 @@
 import { describe, expect, test } from "vitest";
 import { spawnArena } from "../../src/host/deno_arena.ts";
 import { createPool } from "../../src/trace/pool.ts";
+import type { Arena } from "../../src/trace/schema.ts";
 import { asserts, testPool } from "./helpers.ts";
 
 const pool = testPool();
@@ -97,6 +98,37 @@ describe("objects of the program", () => {
       .toEqual(["PASS", "PASS"]);
   });
 
+  test("of a class derived from a builtin one keep what that class adds", async () => {
+    const program = "import collections, enum\nP = collections.namedtuple('P', 'x y')\nclass Color(enum.IntEnum):\n" +
+      "    RED = 3\nclass Shout(str):\n    def loud(self):\n        return self.upper()\ndef f(kind):\n" +
+      "    return {'p': P(1, 2), 'e': Color.RED, 's': Shout('a'), 'd': collections.defaultdict(list)}[kind]\n" +
+      "def g(p):\n    return p.x + p.y\n";
+    expect(
+      await outcomes(program, "f", [
+        "assert f('p').y == 2 and f('p') == (1, 2)",
+        "assert g(f('p')) == 3",
+        "assert f('e').name == 'RED' and f('e') + 1 == 4",
+        "assert f('s').loud() == 'A'",
+        "assert f('d')['new'] == []",
+        "assert f('s').missing == 1",
+      ]),
+    ).toEqual(["PASS", "PASS", "PASS", "PASS", "PASS", "EXC"]);
+  });
+
+  test("are the same object each time, and compared with each other as their class says", async () => {
+    const program = "import dataclasses\n@dataclasses.dataclass\nclass P:\n    x: int\nROOT = P(0)\n" +
+      "def f(x):\n    return P(x) if x else ROOT\n";
+    expect(
+      await outcomes(program, "f", [
+        "assert f(0) is ROOT and f(0) is f(0)",
+        "assert f(3) == P(3)",
+        "assert f(3) == P(4)",
+        "assert f(3) != None",
+        "assert f(3) == 3",
+      ]),
+    ).toEqual(["PASS", "PASS", "WRONG", "PASS", "EXC"]);
+  });
+
   test("may be lazy: what a generator gives, it gives while the test counts", async () => {
     const program = "def f(n):\n    while n:\n        yield n\n        n -= 1\n";
     const limits = { stepsPerTest: 5000 };
@@ -120,6 +152,85 @@ describe("tests", () => {
         "try:\n    h()\nexcept ValueError:\n    pass",
       ]),
     ).toEqual(["PASS", "PASS", "PASS", "EXC"]);
+  });
+
+  test("see what a call did to its arguments", async () => {
+    const program =
+      "def f(items, more=None):\n    items.sort()\n    if more is not None:\n        more['n'] = len(items)\n";
+    expect(
+      await outcomes(program, "f", [
+        "a = [3, 1, 2]\nf(a)\nassert a == [1, 2, 3]",
+        "d = {}\nf([2, 1], d)\nassert d == {'n': 2}",
+        "pair = ([2, 1], 5)\nf(*pair[:1])\nassert pair[0] == [1, 2]",
+      ]),
+    ).toEqual(["PASS", "PASS", "PASS"]);
+  });
+
+  test("may stop in the middle of what is lazy, and hand over what is", async () => {
+    const program = "def f():\n    n = 0\n    while True:\n        yield n\n        n += 1\n" +
+      "def g(numbers):\n    return next(numbers) + next(numbers)\n";
+    expect(
+      await outcomes(program, "f", [
+        "import itertools\nassert list(itertools.islice(f(), 3)) == [0, 1, 2]",
+        "it = f()\nassert (next(it), next(it)) == (0, 1)",
+        "assert [pair for pair in zip('abc', f())] == [('a', 0), ('b', 1), ('c', 2)]",
+        "assert g(iter([4, 5])) == 9",
+      ]),
+    ).toEqual(["PASS", "PASS", "PASS", "PASS"]);
+  });
+
+  test("may assign in an assert, and assert in a class", async () => {
+    expect(
+      await outcomes("def f(x):\n    return x + 1\n", "f", [
+        "assert (y := f(1)) == 2\nassert y == 2",
+        "class T:\n    n = 3\n    assert f(n) == 4",
+        "class U:\n    n = 3\n    assert f(n) == 5",
+      ]),
+    ).toEqual(["PASS", "PASS", "WRONG"]);
+  });
+
+  test("hear of exceptions what the program gave them", async () => {
+    const program = "def f(kind):\n    if kind == 'g':\n        raise ExceptionGroup('many', [ValueError(1)])\n" +
+      "    raise KeyError('x') if kind == 'k' else ValueError('a', 2)\n";
+    expect(
+      await outcomes(program, "f", [
+        "try:\n    f('k')\nexcept KeyError as error:\n    assert str(error) == \"'x'\"",
+        "try:\n    f('v')\nexcept ValueError as error:\n    assert error.args == ('a', 2)",
+        "assert f('g') == 1",
+      ]),
+    ).toEqual(["PASS", "PASS", "EXC"]);
+  });
+
+  test("that cannot be asked from outside blame no program", async () => {
+    const result = await pool.run(asserts("def f(x):\n    return 1\n", "f", ["assert f(object()) == 1"]));
+    expect(result).toMatchObject({ infra: true, verdict: "harness_error", passed: false });
+    expect(result.error!.message).toContain("object");
+  });
+
+  test("leave nothing to the next problem's", async () => {
+    await outcomes("def f():\n    return 1\n", "f", [
+      "import math, decimal\nmath.floor = None\ndecimal.getcontext().prec = 3\nassert f() == 1",
+    ]);
+    expect(
+      await outcomes("def f():\n    return 2.5\n", "f", [
+        "import math, decimal\nassert math.floor(f()) == 2 and decimal.getcontext().prec == 28",
+      ]),
+    ).toEqual(["PASS"]);
+  });
+
+  test("compare printed numbers as numbers, exactly where they are whole", async () => {
+    const stdio = { testKind: "stdio" as const };
+    const judge = async (printed: string, stdout: string) => {
+      const job = {
+        ...asserts(`print(${JSON.stringify(printed)})\n`, "", []),
+        ...stdio,
+        tests: [{ stdin: "", stdout }],
+      };
+      return (await pool.run(job)).passed;
+    };
+    expect(await judge("1.0000001 x", "1.0 x\n")).toBe(true);
+    expect(await judge("12345678901234567891", "12345678901234567890")).toBe(false);
+    expect(await judge("1_0", "10")).toBe(false);
   });
 
   test("bring the functions of the row's prompt along, and a program cannot redefine them", async () => {
@@ -166,6 +277,24 @@ describe("a replay", () => {
 });
 
 describe("a pool", () => {
+  test("does not give work to an interpreter that ended while it was idle", async () => {
+    const arenas: Arena[] = [];
+    const idle = createPool(async () => {
+      const arena = await spawnArena();
+      arenas.push(arena);
+      return arena;
+    }, { size: 1 });
+    try {
+      const fine = asserts("def f(x):\n    return x\n", "f", ["assert f(1) == 1"]);
+      expect((await idle.run(fine)).passed).toBe(true);
+      arenas[0].kill();
+      expect((await idle.run(fine)).passed).toBe(true);
+      expect(arenas.length).toBe(2);
+    } finally {
+      idle.close();
+    }
+  });
+
   test("has a spare interpreter for one that is killed, and loses no result", async () => {
     let started = 0;
     const spared = createPool(() => (started++, spawnArena()), { size: 1, limits: { wallMsPerProgram: 2000 } });
