@@ -12,8 +12,8 @@ def main(given):
         line = getattr(error, "lineno", None)
         where = f"line {line}" if line and "tests" in given else "it"
         return {"problem": f"{where} is not Python ({getattr(error, 'msg', error)})"}
-    # The tests run in the program's own namespace: an import of the program by its file's name has nothing to do.
-    body = [node for node in body if not (isinstance(node, ast.ImportFrom) and node.module == given["stem"])]
+    body = [Here(given["stem"]).visit(node) for node in body]
+    body = [part for node in body for part in (node if isinstance(node, list) else [node])]
     defined = re.findall(r"^(?:async\s+def|def|class)\s+(\w+)|^(\w+)\s*=", given["program"], re.MULTILINE)
     defined = [function or variable for function, variable in defined]
     if any(isinstance(node, ast.FunctionDef) and node.name == "check" for node in body):
@@ -28,6 +28,29 @@ def main(given):
     if entry is None:
         return {"problem": "it calls no function of the program; name one with --entry"}
     return {"kind": "assert-list", "tests": tests, "entry": entry}
+
+
+class Here(ast.NodeTransformer):
+    """The tests see the program's own names: what they import from its file is here already, at most under another name."""
+
+    def __init__(self, stem):
+        self.stem = stem
+
+    def visit_ImportFrom(self, node):
+        if node.module != self.stem:
+            return node
+        renamed = [f"{alias.asname} = {alias.name}" for alias in node.names if alias.asname]
+        return ast.parse("\n".join(renamed)).body
+
+    def visit_Import(self, node):
+        node.names = [alias for alias in node.names if alias.name != self.stem]
+        return node if node.names else []
+
+    def visit_Attribute(self, node):
+        self.generic_visit(node)
+        if isinstance(node.value, ast.Name) and node.value.id == self.stem:
+            return ast.copy_location(ast.Name(node.attr, node.ctx), node)
+        return node
 
 
 def from_call(call, expect):

@@ -126,7 +126,11 @@ export function runProgram(
 /** A program's interpreter as new, and the function that carries out one operation after the other in it. */
 function newSession(program: Interpreter, job: ProgramJob, limits: Limits) {
   program.rewind();
-  program.begin(limits.memoryBytes);
+  program.begin(limits.memoryBytes, (message) => {
+    if (message[0] !== "I") return undefined; // an answer
+    program.input(message.slice(1));
+    return "";
+  });
   let broken: string | null = null;
   const { helpers: _helpers, compare: _compare, tests: _tests, ...request } = jobRequest(job);
   let start: object | undefined = { job: request, limits };

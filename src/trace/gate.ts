@@ -14,9 +14,11 @@ export interface Gate {
   reset(memoryBytes: number, onMessage: (text: string) => void): void;
   /** What Python reads next from the port. */
   feed(text: string): void;
+  /** What a program reads from descriptor 0. */
+  setInput(text: string): void;
   // What the gated imports share.
   state: { closed: boolean; memoryBytes: number; written: number; nowMs: number; random: number };
-  input: Uint8Array;
+  pending: { port: Uint8Array; stdin: Uint8Array };
   onMessage(text: string): void;
 }
 
@@ -60,6 +62,7 @@ const open = new Set([
   "_abort_js",
 ]);
 
+const nothing = new Uint8Array(0);
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
 /** The time at which every program begins. */
@@ -78,16 +81,20 @@ export function newGate(): Gate {
     stderr: "",
     keepStderr: false,
     state: { closed: false, memoryBytes: 0, written: 0, nowMs: epochMs, random: 1 },
-    input: new Uint8Array(0),
+    pending: { port: nothing, stdin: nothing },
     onMessage: () => {},
     reset(memoryBytes, onMessage) {
       gate.violation = null;
       gate.stderr = "";
       gate.onMessage = onMessage;
+      gate.pending = { port: nothing, stdin: nothing };
       gate.state = { closed: true, memoryBytes, written: 0, nowMs: epochMs, random: 0x9e3779b9 };
     },
     feed(text) {
-      gate.input = encoder.encode(text);
+      gate.pending.port = encoder.encode(text);
+    },
+    setInput(text) {
+      gate.pending.stdin = encoder.encode(text);
     },
   };
   return gate;
@@ -160,9 +167,10 @@ function replacement(name: string, real: ImportedFunction, gate: Gate): Imported
       return (bytes: number) => (bytes >>> 0) > gate.state.memoryBytes ? 0 : real(bytes);
     case "fd_read":
       return (fd: number, vectors: number, count: number, result: number) => {
-        if (fd !== port) return real(fd, vectors, count, result);
-        const taken = scatter(gate.heap(), vectors, count, gate.input);
-        gate.input = gate.input.subarray(taken);
+        const from = fd === port ? "port" as const : fd === 0 ? "stdin" as const : null;
+        if (!from) return real(fd, vectors, count, result);
+        const taken = scatter(gate.heap(), vectors, count, gate.pending[from]);
+        gate.pending[from] = gate.pending[from].subarray(taken);
         new DataView(gate.heap().buffer).setUint32(result, taken, true);
         return 0;
       };

@@ -25,6 +25,8 @@ export interface Interpreter {
    * what it says nothing to is the answer of the call.
    */
   begin(memoryBytes: number, onMessage?: (text: string) => string | undefined): void;
+  /** What descriptor 0 gives from now on. */
+  input(text: string): void;
   /** Runs one request through harness.py; the interpreter keeps its state until it is rewound. */
   call(request: string): Execution;
   /** Forgets everything since boot. */
@@ -116,6 +118,7 @@ export async function bootInterpreter(assets: ArenaAssets): Promise<Interpreter 
         answer = text;
       });
     },
+    input: gate.setInput,
     call,
     rewind,
     heapBytes: () => module.HEAPU8.length,

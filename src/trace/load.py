@@ -1,6 +1,9 @@
 # From a program's text to what the tests call; or, for programs that read and print, one run of the whole text.
+import atexit
 import sys
 import types
+
+from etalon_channel import send
 
 FILE = "<program>"
 METHOD_IMPORTS = """import bisect, collections, copy, datetime, functools, heapq, itertools, math, operator, random, re, string, sys
@@ -45,12 +48,16 @@ def load(session, operation):
 def run_module(session, operation):
     """One run of the whole program with the operation's standard input -> what it printed."""
     session.out.parts = []
+    send("I" + operation["stdin"])  # for those that read descriptor 0 themselves
     try:
         space = new_space("__main__")
         space["__file__"] = FILE
         exec(session.code, space)
     except SystemExit:
         pass  # the ordinary end of many programs
+    atexit._run_exitfuncs()
+    if sys.stdout is not session.out:
+        sys.stdout.flush()  # a wrapper of the program's own
     return session.out.text()
 
 

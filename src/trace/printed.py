@@ -1,4 +1,5 @@
 # Standard output of a program. Programs hold this object, so nothing of the engine is to be found in its module.
+import codecs
 import io
 
 
@@ -40,16 +41,20 @@ class Printed(io.TextIOBase):
     def text(self):
         return "".join(self.parts)
 
+    def reconfigure(self, **options):
+        pass  # encoding and buffering are not the program's here
+
 
 class PrintedBytes(io.RawIOBase):
     def __init__(self, owner):
         self.owner = owner
+        self.decode = codecs.getincrementaldecoder("utf-8")("replace").decode  # a character may come in two writes
 
     def writable(self):
         return True
 
     def write(self, data):
-        self.owner.write(bytes(data).decode("utf-8", "replace"))
+        self.owner.write(self.decode(bytes(data)))
         return len(data)
 
 

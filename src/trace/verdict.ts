@@ -24,7 +24,7 @@ export function outcomeOf(verdict: Verdict): Outcome {
 }
 
 /** A test that did not run (yet). */
-export function untried(source: string, index: number): TestResult {
+function untried(source: string, index: number): TestResult {
   return { index, outcome: "SKIP", verdict: "pass", source, steps: 0 };
 }
 

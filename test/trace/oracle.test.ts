@@ -255,6 +255,25 @@ describe("tests", () => {
   });
 });
 
+describe("a program that reads and prints", () => {
+  test.each([
+    ["input()", "print(int(input()) + int(input()))"],
+    ["sys.stdin.buffer", "import sys\nprint(sum(map(int, sys.stdin.buffer.read().split())))"],
+    ["descriptor 0", "print(sum(map(int, open(0).read().split())))"],
+    ["os.read", "import os\nprint(sum(map(int, os.read(0, 100).split())))"],
+    [
+      "bytes of a character one by one",
+      "import sys\nfor b in '3'.encode():\n    sys.stdout.buffer.write(bytes([b]))\n",
+    ],
+    ["a wrapper of its own", "import io, sys\nsys.stdout = io.TextIOWrapper(sys.stdout.buffer)\nprint(3)"],
+    ["what is left for the end", "import atexit\natexit.register(print, 3)"],
+  ])("may do so by %s", async (_name, program) => {
+    const tests = [{ stdin: "1\n2\n", stdout: "3\n" }];
+    const result = await pool.run({ ...asserts(program, "", []), testKind: "stdio", tests });
+    expect(result.tests[0]).toMatchObject({ outcome: "PASS" });
+  });
+});
+
 describe("a replay", () => {
   test("shows a program that answers otherwise when it is asked again", async () => {
     const program = "import sys\ndef f(x):\n    return x if sys.gettrace() is None else -x\n";
