@@ -163,7 +163,9 @@ async function show(pool: Pool, file: string, question: Question, result: Progra
     // No other line can be this one: the program's have numbers, the problem stands in quotes.
     text = text.split(/(?<=\nExecution Trace:\n)/)[0] + compactTrace(result, short) + "---\n";
   }
+  const stopped = result.tests.find((test) => test.outcome === "FUEL" || test.outcome === "KILL");
   if (options.tests !== undefined) console.error(testsView(result, { colour: false }));
+  else if (stopped) console.error(`${stopped.verdict}: ${stopped.error?.message}`); // a limit is not to be seen in the trace
   print(text);
 }
 

@@ -90,6 +90,12 @@ Execution Trace:
     expect(code).toBe(1);
   });
 
+  test("a call that runs out of its budget: which one is told beside the trace", async () => {
+    const { code, stdout, stderr } = await trace("scale.py", "--call", "scale([1, 2, 3])", "--limit-steps", "5");
+    expect([code, stderr]).toEqual([1, "step_limit: more than 5 steps\n"]);
+    expect(stdout).toContain("Execution Trace:\n[L7] call: items=[1, 2, 3]\n");
+  });
+
   test("tests in a file of asserts: the deciding one is traced, all are listed on stderr", async () => {
     const { code, stdout, stderr } = await trace("divide.py", "--tests", "asserts.py");
     expect(stderr).toBe(
