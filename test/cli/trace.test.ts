@@ -29,6 +29,12 @@ assert divide(1, 2) == 2
 if four:
     assert divide("a", 2) == 1
 `,
+    "imports.py": `import divide
+from divide import divide as d, divide
+
+assert d(4, 2) == 2
+assert divide.divide(4, 4) == 1 and divide(2, 2) == 1
+`,
     "check.py": `def check(candidate):
     assert candidate([4, 2]) == [2, 1]
     assert candidate([4, 3]) == [2, 1]
@@ -88,6 +94,14 @@ Execution Trace:
 `,
     );
     expect(code).toBe(1);
+  });
+
+  test("tests may import the program by its file's name, in every way", async () => {
+    const { code, stderr } = await trace("divide.py", "--tests", "imports.py");
+    expect([code, stderr]).toEqual([
+      0,
+      " ✓ 1  d(4, 2)\n ✓ 2  divide(4, 4) == 1 and divide(2, 2) == 1\n2 of 2 tests passed\n",
+    ]);
   });
 
   test("a call that runs out of its budget: which one is told beside the trace", async () => {
