@@ -229,5 +229,6 @@ def _take(iterator, count):
     return list(islice(iterator, count))
 
 
-_protocols = {"eq": lambda v, other: bool(v == other), "list": list, "iter": iter, "take": _take, "len": len, "item": lambda v, key: v[key], "bool": bool, "text": str}
+_protocols = {"eq": lambda v, other: bool(v == other), "list": list, "iter": iter, "take": _take, "len": len,
+              "item": lambda v, key: v[key], "bool": bool, "text": str}
 OPERATIONS = {"load": load, "run": run_module, "call": _call, "get": _get, "set": _set, "do": _do}

@@ -78,6 +78,9 @@ const system = (() => {
   }
 })();
 
+/** Found with 3.11.7, 3.12.1 and 3.13.0. Some use generator expressions, one an expression over lines; not all explained. */
+const knownToDiffer = ["humaneval/104 canonical", "mbpp/751 canonical", "mbpp/784 canonical", "candidate 1735"];
+
 // Comprehensions were frames of their own up to 3.11 and their variables are the function's from 3.13 on; the order of
 // line events within an expression over several lines has changed too.
 test.skipIf(!system)(
@@ -91,7 +94,7 @@ test.skipIf(!system)(
       return digest(everyVersion(comparable(expandTrace(trace)))) === every ? null : name;
     }).filter((name) => name !== null);
     expect(compared).toBeGreaterThan(120);
-    expect(differing.length, differing.join()).toBeLessThan(0.03 * compared);
+    expect(differing.filter((name) => !knownToDiffer.includes(name))).toEqual([]);
   },
 );
 
