@@ -196,7 +196,7 @@ export function pairSection({ pairs }: RunReport): Markup {
       ${counts.promptsWithPair} of which gave a pair. ${count(counts.compared, "comparison")}: ${counts.ties}
       ties${tieRate}, ${counts.incomparable} not comparable, ${counts.unfinishedWinner} where the better one never
       stopped. Left out: ${count(duplicate, "copy", "copies")} of another sample, ${unfinishedPass} passing but cut off,
-      ${flaky} that both passed and failed, ${infra} not measured.</p></section>`;
+      ${flaky} that did not repeat themselves, ${infra} not measured.</p></section>`;
 }
 
 export function exampleSection({ example }: RunReport): Markup {
