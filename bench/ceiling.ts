@@ -43,7 +43,7 @@ export async function measureCeiling(gpu: Gpu, rounds: number): Promise<Ceiling>
   const bytes = Math.min(gpu.limits.maxStorageBufferBindingSize, 64 << 20);
   const source = persistent(gpu, "ceiling.source", [Math.min(Math.floor(bytes / 16), 65535 * 64), 4]);
   const time = async (record: (plan: Plan) => void, times: number) => {
-    const plan = new Plan("ceiling");
+    const plan = new Plan("ceiling", gpu);
     record(plan);
     const executable = await compile(gpu, plan);
     await executable.run();

@@ -98,7 +98,7 @@ export function recordMicroStep(
     return given[name];
   };
 
-  const plan = new Plan(`${recipe}.${B}x${T}`);
+  const plan = new Plan(`${recipe}.${B}x${T}`, model.gpu);
   const { logprob } = score(plan, model, inputs, recompute);
   const loss = recipe === "sft"
     ? sftLoss(plan, logprob, constant("loss.weight", [B, T], -1 / (B * T)))
@@ -121,7 +121,7 @@ export function recordUpdate(model: Llama): { plan: Plan; norm: Tensor; destroy(
   const hyper = persistent(gpu, "adamw.hyper", [8]);
   const norm = persistent(gpu, "adamw.norm", [2]);
   write(gpu, hyper, Float32Array.of(0, 0.9, 0.999, 1e-8, 0.01, 0.1, 0.001, 1));
-  const plan = new Plan("update");
+  const plan = new Plan("update", model.gpu);
   gradNorm(plan, weights.pages, hyper, norm);
   adamw(plan, weights.pages, hyper, norm);
   return { plan, norm, destroy: () => destroyInputs({ hyper, norm }) };

@@ -27,7 +27,7 @@ export async function climb(gpu: Gpu, ladder: Ladder, rounds: number): Promise<R
   });
   const built: { name: string; executable: Executable; output: Float32Array }[] = [];
   for (const { name, record } of ladder.versions) {
-    const plan = new Plan(name);
+    const plan = new Plan(name, gpu);
     const out: Tensor = plan.keep(record(plan, inputs));
     const executable = await compile(gpu, plan);
     await executable.run();

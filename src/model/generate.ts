@@ -89,7 +89,7 @@ type Caches = { keys: Tensor; values: Tensor }[];
 function recordPrefill(model: Llama, caches: Caches, prompts: Tensor, positions: Tensor): Plan {
   const [B, T] = prompts.shape;
   const { H, G, D } = model.config;
-  const plan = new Plan("prefill");
+  const plan = new Plan("prefill", model.gpu);
   const attend: Attend = (plan, layer, q, k, v) => {
     cacheWrite(plan, k, positions, caches[layer].keys);
     cacheWrite(plan, v, positions, caches[layer].values);
@@ -102,7 +102,7 @@ function recordPrefill(model: Llama, caches: Caches, prompts: Tensor, positions:
 /** One token per sequence: feed `current` at `positions`, sample the next, advance. */
 function recordDecode(model: Llama, caches: Caches, state: SamplerState): Plan {
   const { D } = model.config;
-  const plan = new Plan("decode");
+  const plan = new Plan("decode", model.gpu);
   const attend: Attend = (plan, layer, q, k, v) => {
     const { keys, values } = caches[layer];
     cacheWrite(plan, k, state.positions, keys);

@@ -28,7 +28,7 @@ export interface Optimizer {
 export async function createOptimizer(gpu: Gpu, weights: Weights, config: AdamWConfig): Promise<Optimizer> {
   const hyper = persistent(gpu, "adamw.hyper", [8]);
   const norm = persistent(gpu, "adamw.norm", [2]);
-  const plan = new Plan("update");
+  const plan = new Plan("update", gpu);
   gradNorm(plan, weights.pages, hyper, norm);
   adamw(plan, weights.pages, hyper, norm);
   const executable = await compile(gpu, plan);

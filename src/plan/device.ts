@@ -1,9 +1,12 @@
 /** One WebGPU device with what belongs to it: limits, compiled pipelines, debug words, and the first error it met. */
 
+import { createChoices } from "./choices.ts";
+import { familyOf, type Recorder, type Traits } from "./traits.ts";
+
 export type DebugWord = "plan" | "time" | "nan" | "wgsl" | "noshare";
 const DEBUG_WORDS: readonly DebugWord[] = ["plan", "time", "nan", "wgsl", "noshare"];
 
-export interface Gpu {
+export interface Gpu extends Recorder {
   readonly device: GPUDevice;
   readonly adapterName: string;
   readonly limits: GPUSupportedLimits;
@@ -14,6 +17,8 @@ export interface Gpu {
   readonly modules: Map<string, GPUShaderModule>;
   /** Bytes of sentinels behind every buffer: a test aid, see guard.ts. 0 otherwise. */
   readonly guard: number;
+  /** What goes in front of a shader that uses subgroups: Tint wants `enable subgroups;`, naga refuses that line. */
+  readonly subgroupHeader: string;
   /** The buffers that carry sentinels. */
   readonly guarded: Map<GPUBuffer, { name: string; bytes: number; word: number }>;
   /** Throws the first uncaptured GPU error or the loss of the device. Called after every submit and readback. */
@@ -45,8 +50,23 @@ export async function openGpu(options: { debug?: ReadonlySet<DebugWord>; guard?:
   ];
   const requiredLimits: Record<string, number> = {};
   for (const name of wanted) requiredLimits[name] = adapter.limits[name] as number;
-  const requiredFeatures: GPUFeatureName[] = adapter.features.has("timestamp-query") ? ["timestamp-query"] : [];
+  const optional: GPUFeatureName[] = ["timestamp-query", "shader-f16", "subgroups"];
+  const requiredFeatures = optional.filter((name) => adapter.features.has(name));
+  const info = adapter.info;
+  // Deno has subgroups without listing them; that it knows their size gives it away.
+  if (!requiredFeatures.includes("subgroups") && info.subgroupMinSize > 0) requiredFeatures.push("subgroups");
   const device = await adapter.requestDevice({ requiredLimits, requiredFeatures });
+  const family = familyOf(info);
+  const subgroups = device.features.has("subgroups") || requiredFeatures.includes("subgroups");
+  const traits: Traits = {
+    family,
+    software: family === "llvmpipe" || family === "swiftshader",
+    subgroupSize: subgroups && info.subgroupMinSize === info.subgroupMaxSize ? info.subgroupMinSize : 0,
+    f16: device.features.has("shader-f16"),
+    workgroupBytes: device.limits.maxComputeWorkgroupStorageSize,
+    workgroupInvocations: device.limits.maxComputeInvocationsPerWorkgroup,
+    bindingBytes: device.limits.maxStorageBufferBindingSize,
+  };
 
   let failure: string | null = null;
   let closing = false;
@@ -57,9 +77,11 @@ export async function openGpu(options: { debug?: ReadonlySet<DebugWord>; guard?:
   device.lost.then((info) => {
     if (!closing) failure ??= `device lost: ${info.message || info.reason}`;
   });
-  const info = adapter.info;
   return {
     device,
+    traits,
+    choices: createChoices(family),
+    subgroupHeader: subgroups ? await subgroupHeader(device) : "",
     adapterName: [info.description || info.device, info.vendor].filter(Boolean).join(", ") || "unnamed adapter",
     limits: device.limits,
     debug: options.debug ?? new Set(),
@@ -76,4 +98,12 @@ export async function openGpu(options: { debug?: ReadonlySet<DebugWord>; guard?:
       device.destroy();
     },
   };
+}
+
+/** Which of the two engines this is shows in what it takes: a try is safer than a guess by name. */
+async function subgroupHeader(device: GPUDevice): Promise<string> {
+  const line = "enable subgroups;\n";
+  device.pushErrorScope("validation");
+  device.createShaderModule({ label: "subgroup header", code: line });
+  return await device.popErrorScope() ? "" : line;
 }

@@ -166,8 +166,9 @@ async function pipelineFor(gpu: Gpu, dispatch: Dispatch): Promise<GPUComputePipe
   gpu.device.pushErrorScope("validation");
   let module = gpu.modules.get(kernel.code);
   if (!module) {
-    if (gpu.debug.has("wgsl")) console.error(`// ${kernel.name}\n${kernel.code}`);
-    module = gpu.device.createShaderModule({ label: kernel.name, code: kernel.code });
+    const code = (/\bsubgroup/.test(kernel.code) ? gpu.subgroupHeader : "") + kernel.code;
+    if (gpu.debug.has("wgsl")) console.error(`// ${kernel.name}\n${code}`);
+    module = gpu.device.createShaderModule({ label: kernel.name, code });
     gpu.modules.set(kernel.code, module);
   }
   const layout = gpu.device.createPipelineLayout({ bindGroupLayouts: [layoutFor(gpu, kernel)] });

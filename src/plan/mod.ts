@@ -7,3 +7,6 @@ export { compile, type Executable } from "./executable.ts";
 export { amount, describe } from "./describe.ts";
 export { planMemory } from "./memory.ts";
 export type { ProfileRow } from "./profile.ts";
+export * from "./traits.ts";
+export * from "./variants.ts";
+export { tunable, tune, type Tuned } from "./tuner.ts";

@@ -3,6 +3,8 @@
  * `backward` walks the recorded ops in reverse and lets each gradient rule record more. Nothing runs before `compile`.
  */
 import { byteLength, type DType, newStorage, type Shape, showTensor, type Storage, type Tensor } from "./tensor.ts";
+import { PORTABLE, type Recorder, type Traits } from "./traits.ts";
+import { fitting, type Op, type Pick } from "./variants.ts";
 
 export type Access = "read" | "write" | "read_write";
 
@@ -41,14 +43,22 @@ interface TapeEntry {
 export class Plan {
   readonly dispatches: Dispatch[] = [];
   readonly kept = new Set<Storage>();
+  /** Every use of an op that has variants, in order. */
+  readonly picks: Pick[] = [];
   private tape: TapeEntry[] = [];
   private gradients = new Map<Storage, Tensor>();
 
-  constructor(readonly name: string) {}
+  /** `recorder` says for which adapter; without one, for the least that every adapter has. */
+  constructor(readonly name: string, private readonly recorder: Recorder = PORTABLE) {}
+
+  get traits(): Traits {
+    return this.recorder.traits;
+  }
 
   /** A fresh value in shared memory. */
   value(name: string, shape: Shape, dtype: DType = "f32"): Tensor {
-    const storage = newStorage({ kind: "value", name, bytes: byteLength({ shape }), needsGrad: false });
+    const bytes = byteLength({ shape, dtype });
+    const storage = newStorage({ kind: "value", name, bytes, needsGrad: false });
     return { name, shape, dtype, storage, offset: 0 };
   }
 
@@ -74,6 +84,18 @@ export class Plan {
     }
     const { dims, workgroups, constants = {}, flops = 0 } = options;
     this.dispatches.push({ kernel, tensors, dims, constants, workgroups, flops });
+  }
+
+  /** Records an op by the variant that its adapter and shape class call for. */
+  variant<Sizes>(op: Op<Sizes>, tensors: readonly Tensor[], sizes: Sizes): void {
+    const names = fitting(op, sizes, this.traits);
+    if (names.length === 0) {
+      throw new Error(`Cannot record ${op.name}: no variant fits ${tensors.map(showTensor).join(", ")}`);
+    }
+    const shapeClass = op.shapeClass(sizes);
+    const variant = this.recorder.choices.pick(op.name, shapeClass, names, op.prefer(sizes, this.traits));
+    this.picks.push({ op: op as Op, shapeClass, variant, tensors, sizes });
+    op.variants.find(({ name }) => name === variant)!.record(this, tensors, sizes);
   }
 
   /** Ends the recording of one op: its outputs, what they depend on, and the rule that records its gradient. */

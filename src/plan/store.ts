@@ -1,7 +1,7 @@
 /** Persistent GPU memory: inputs, state and flat weight pages. Values live in src/plan/memory.ts. */
 import type { Gpu } from "./device.ts";
 import { placeSentinels } from "./guard.ts";
-import { byteLength, type DType, newStorage, type Shape, type Storage, type Tensor } from "./tensor.ts";
+import { byteLength, type DType, elements, newStorage, type Shape, type Storage, type Tensor } from "./tensor.ts";
 
 /** Binding offsets are multiples of 256 bytes, so a flat page places each tensor on such a border. */
 const ALIGN = 256;
@@ -21,7 +21,7 @@ function allocate(gpu: Gpu, bytes: number, label: string): GPUBuffer {
 
 /** A zero-initialised tensor with a buffer of its own: step inputs, caches, counters. Shared by any number of plans. */
 export function persistent(gpu: Gpu, name: string, shape: Shape, dtype: DType = "f32"): Tensor {
-  const bytes = byteLength({ shape });
+  const bytes = byteLength({ shape, dtype });
   const buffer = allocate(gpu, bytes, name);
   return {
     name,
@@ -32,7 +32,14 @@ export function persistent(gpu: Gpu, name: string, shape: Shape, dtype: DType = 
   };
 }
 
-export function write(gpu: Gpu, tensor: Tensor, data: Float32Array | Uint32Array | Int32Array): void {
+/** f16 tensors take f32 data, which is rounded, or halves as they are. */
+export function write(gpu: Gpu, tensor: Tensor, data: Float32Array | Float16Array | Uint32Array | Int32Array): void {
+  if (tensor.dtype === "f16" && data instanceof Float32Array) {
+    // Copied by words: an odd count takes a zero along.
+    const halves = new Float16Array(Math.ceil(data.length / 2) * 2);
+    halves.set(data);
+    return write(gpu, tensor, halves);
+  }
   const buffer = tensor.storage.buffer;
   if (!buffer) throw new Error(`Cannot write ${tensor.name}: it has no memory of its own before a plan is compiled`);
   if (data.byteLength > byteLength(tensor)) {
@@ -120,7 +127,7 @@ function createPage(
 }
 
 export interface Reader {
-  /** Waits for all submitted work and copies the tensors to the host, in the order given at creation. */
+  /** Waits for all submitted work and copies the tensors to the host, in the order given at creation; f16 as f32. */
   read(): Promise<(Float32Array | Uint32Array | Int32Array)[]>;
   destroy(): void;
 }
@@ -148,11 +155,11 @@ export function createReader(gpu: Gpu, tensors: readonly Tensor[], bufferOf = pe
       const bytes = staging.getMappedRange();
       const result = tensors.map((tensor, i) => {
         const slice = bytes.slice(offsets[i], offsets[i] + byteLength(tensor));
-        return tensor.dtype === "f32"
-          ? new Float32Array(slice)
-          : tensor.dtype === "u32"
-          ? new Uint32Array(slice)
-          : new Int32Array(slice);
+        if (tensor.dtype === "f32") return new Float32Array(slice);
+        if (tensor.dtype === "f16") {
+          return Float32Array.from(new Float16Array(slice).subarray(0, elements(tensor.shape)));
+        }
+        return tensor.dtype === "u32" ? new Uint32Array(slice) : new Int32Array(slice);
       });
       staging.unmap();
       return result;

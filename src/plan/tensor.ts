@@ -1,6 +1,7 @@
 /** Tensors of a plan: views into storages. A storage is one GPU buffer, or a place in shared memory until a plan is compiled. */
 
-export type DType = "f32" | "u32" | "i32";
+/** f16 is for storage: sums accumulate in f32. */
+export type DType = "f32" | "f16" | "u32" | "i32";
 export type Shape = readonly number[];
 type StorageKind = "weight" | "gradient" | "input" | "value";
 
@@ -36,9 +37,12 @@ export function elements(shape: Shape): number {
   return shape.reduce((product, size) => product * size, 1);
 }
 
-/** Bytes of a tensor; every dtype is four bytes wide. */
-export function byteLength(tensor: { shape: Shape }): number {
-  return elements(tensor.shape) * 4;
+/** Bytes of one element. */
+export const bytesOf = (dtype: DType = "f32") => dtype === "f16" ? 2 : 4;
+
+/** Bytes of a tensor, up to the next word: a buffer is copied by words. */
+export function byteLength(tensor: { shape: Shape; dtype?: DType }): number {
+  return Math.ceil(elements(tensor.shape) * bytesOf(tensor.dtype) / 4) * 4;
 }
 
 export function showTensor(tensor: Tensor): string {
@@ -60,7 +64,7 @@ export function reshape(tensor: Tensor, shape: Shape): Tensor {
 /** Rows [start, start + count) of a tensor kept by rows, without a copy. The byte offset must stay a multiple of 256. */
 export function rows(tensor: Tensor, start: number, count: number): Tensor {
   const width = elements(tensor.shape.slice(1));
-  const offset = tensor.offset + start * width * 4;
+  const offset = tensor.offset + start * width * bytesOf(tensor.dtype);
   if (start < 0 || start + count > tensor.shape[0]) {
     throw new Error(`Cannot take rows ${start} to ${start + count} of ${showTensor(tensor)}: out of range`);
   }

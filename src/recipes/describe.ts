@@ -16,7 +16,7 @@ export function describeRecipe(
   recompute: boolean,
 ): string {
   const model = createLlama(gpu, config, true);
-  const plan = new Plan(`${recipe}.${B}x${T}`);
+  const plan = new Plan(`${recipe}.${B}x${T}`, gpu);
   const inputs = batchInputs(model, B, T);
   const { logprob } = score(plan, model, inputs, recompute);
   const given = (name: string, shape: number[]) => persistent(gpu, name, shape);

@@ -60,7 +60,7 @@ export async function createDpoStep(
       hyper,
     };
     const metricWeight = persistent(gpu, "metric.weight", [2 * P, T]);
-    const plan = new Plan(`dpo.${P}x${T}`);
+    const plan = new Plan(`dpo.${P}x${T}`, gpu);
     const scored = score(plan, model, inputs, options.recompute);
     const { loss, metrics } = dpoLoss(plan, scored.logprob, { ...given, mask: inputs.mask });
     accumulateInto(plan, loss, lossSum);

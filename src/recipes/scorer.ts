@@ -64,7 +64,7 @@ export async function sequenceLogprobs(
   });
   for (const [T, members] of byBucket) {
     const inputs = batchInputs(model, B, T);
-    const plan = new Plan(`score.${T}`);
+    const plan = new Plan(`score.${T}`, model.gpu);
     const out = plan.keep(weightedSum(plan, score(plan, model, inputs, false).logprob, inputs.mask, B));
     const executable: Executable = await compile(model.gpu, plan);
     const reader = executable.reader([out]);

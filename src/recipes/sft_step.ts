@@ -35,7 +35,7 @@ export async function createSftStep(
     const inputs = batchInputs(model, B, T);
     const lossWeight = persistent(gpu, "loss.weight", [B, T]);
     const metricWeight = persistent(gpu, "metric.weight", [B, T]);
-    const plan = new Plan(`sft.${B}x${T}`);
+    const plan = new Plan(`sft.${B}x${T}`, gpu);
     const scored = score(plan, model, inputs, options.recompute);
     const loss = sftLoss(plan, scored.logprob, lossWeight);
     accumulateInto(plan, loss, lossSum);

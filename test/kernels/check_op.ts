@@ -69,7 +69,7 @@ async function checkOpIn(gpu: Gpu, check: OpCheck, mode: Mode): Promise<void> {
   const draw = random(7);
   const names = Object.keys(check.inputs);
   const data: Record<string, Float32Array> = {};
-  const plan = new Plan("check");
+  const plan = new Plan("check", gpu);
   const tensors: Record<string, Tensor> = {};
   const gradients: Tensor[] = []; // whole pages: a tensor and the padding behind it
   for (const name of names) {
