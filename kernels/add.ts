@@ -19,11 +19,12 @@ export function add(plan: Plan, a: Tensor, b: Tensor): Tensor {
   plan.dispatch(forward, [a, b, y], { dims: { N }, workgroups, flops: N });
   plan.op([y], [a, b], () => {
     const dy = plan.gradient(y);
-    for (const side of [a, b]) {
-      const target = plan.target(side);
-      if (!target) continue;
+    const copy = (target: ReturnType<Plan["target"]>) => {
+      if (!target) return;
       plan.dispatch(pass, [dy, target.tensor], { dims: { N }, constants: { ADD: Number(target.add) }, workgroups });
-    }
+    };
+    copy(plan.target(b));
+    copy(plan.passGradient(y, a)); // last: a may take the memory of dy over
   });
   return y;
 }

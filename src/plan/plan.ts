@@ -131,6 +131,22 @@ export class Plan {
     return { tensor: created, add: false };
   }
 
+  /**
+   * Passes the gradient of an output on to an input unchanged (a residual), as the last thing of a gradient rule: nobody
+   * reads it after that, so the input may take over its memory and later rules add to it there. Returns where it is
+   * to be copied or added where that can't be, and null if nothing is left to do.
+   */
+  passGradient(output: Tensor, input: Tensor): GradientTarget | null {
+    const { storage } = input;
+    if (!storage.needsGrad) return null;
+    const passed = this.gradient(output);
+    // The gradient of a loss by itself is an input that holds 1, and is not to be added to.
+    if (storage.gradient || this.gradients.has(storage) || passed.storage.kind !== "value") return this.target(input);
+    requireWhole(input);
+    this.gradients.set(storage, { ...passed, shape: input.shape });
+    return null;
+  }
+
   /** Records the backward pass of a scalar. `one` is a tensor that holds 1, the gradient of the loss by itself. */
   backward(loss: Tensor, one: Tensor): void {
     if (byteLength(loss) !== 4) throw new Error(`Cannot record the backward pass: ${showTensor(loss)} is no scalar`);
