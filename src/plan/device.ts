@@ -1,6 +1,7 @@
 /** One WebGPU device with what belongs to it: limits, compiled pipelines, debug words, and the first error it met. */
 
 import { createChoices } from "./choices.ts";
+import type { Replay } from "./queue.ts";
 import { familyOf, type Recorder, type Traits } from "./traits.ts";
 
 export type DebugWord = "plan" | "time" | "nan" | "wgsl" | "noshare";
@@ -15,6 +16,8 @@ export interface Gpu extends Recorder {
   readonly pipelines: Map<string, GPUComputePipeline>;
   readonly layouts: Map<string, GPUBindGroupLayout>;
   readonly modules: Map<string, GPUShaderModule>;
+  /** Replays that wait for the next submit: see queue.ts. */
+  readonly pending: Replay[];
   /** Bytes of sentinels behind every buffer: a test aid, see guard.ts. 0 otherwise. */
   readonly guard: number;
   /** What goes in front of a shader that uses subgroups: Tint wants `enable subgroups;`, naga refuses that line. */
@@ -88,6 +91,7 @@ export async function openGpu(options: { debug?: ReadonlySet<DebugWord>; guard?:
     pipelines: new Map(),
     layouts: new Map(),
     modules: new Map(),
+    pending: [],
     guard: options.guard ?? 0,
     guarded: new Map(),
     check() {

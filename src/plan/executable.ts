@@ -3,6 +3,7 @@ import type { Gpu } from "./device.ts";
 import { describe } from "./describe.ts";
 import { boundBytes, fillWithNan, placeSentinels } from "./guard.ts";
 import { planMemory } from "./memory.ts";
+import { flush, type Replay } from "./queue.ts";
 import { firstNonFinite, formatProfile, type ProfileRow, timeDispatches } from "./profile.ts";
 import type { Dispatch, Kernel, Plan } from "./plan.ts";
 import { createReader, type Reader } from "./store.ts";
@@ -21,6 +22,8 @@ export interface Executable {
   readonly commands: readonly Command[];
   /** Submits the recorded dispatches `times` times over. Resolves at once but under DEBUG=nan and DEBUG=time. */
   run(times?: number): Promise<void>;
+  /** As `run`, but may wait for the next `run`, read or flush, to go to the GPU in one submit with it. */
+  enqueue(times?: number): Promise<void>;
   /** Times every dispatch by itself with timestamp queries (a pass per dispatch), median of `rounds`. */
   profile(rounds?: number): Promise<ProfileRow[]>;
   /** A reader of kept values and persistent tensors. */
@@ -71,6 +74,12 @@ export async function compile(gpu: Gpu, plan: Plan): Promise<Executable> {
   });
   gpu.check();
   if (gpu.debug.has("plan")) console.error(describe(plan, memory));
+  const replay: Replay = {
+    pipelines,
+    bindGroups: commands.map(({ bindGroup }) => bindGroup),
+    workgroups: Uint32Array.from(plan.dispatches.flatMap(({ workgroups }) => workgroups)),
+    bound: new Set(plan.dispatches.flatMap(({ tensors }) => tensors.map(({ storage }) => storage))),
+  };
   const timing = new Map<string, ProfileRow>();
 
   const executable: Executable = {
@@ -79,6 +88,10 @@ export async function compile(gpu: Gpu, plan: Plan): Promise<Executable> {
     valueBytes: memory.sizes.reduce((sum, bytes) => sum + bytes, 0),
     buffer,
     async run(times = 1) {
+      await executable.enqueue(times);
+      flush(gpu);
+    },
+    async enqueue(times = 1) {
       if (gpu.debug.has("nan")) {
         for (let i = 0; i < times; i++) await firstNonFinite(gpu, executable);
         return;
@@ -93,16 +106,15 @@ export async function compile(gpu: Gpu, plan: Plan): Promise<Executable> {
         }
         return;
       }
-      const encoder = device.createCommandEncoder();
-      const pass = encoder.beginComputePass();
-      for (let i = 0; i < times; i++) for (const command of commands) encode(pass, command);
-      pass.end();
-      device.queue.submit([encoder.finish()]);
-      gpu.check();
+      for (let i = 0; i < times; i++) gpu.pending.push(replay);
     },
-    profile: (rounds = 5) => timeDispatches(gpu, executable, rounds),
+    profile(rounds = 5) {
+      flush(gpu);
+      return timeDispatches(gpu, executable, rounds);
+    },
     reader: (tensors) => createReader(gpu, tensors, buffer),
     destroy() {
+      flush(gpu);
       if (timing.size > 0) console.error(formatProfile(plan.name, [...timing.values()]));
       for (const each of [...buffers, dims]) {
         gpu.guarded.delete(each);

@@ -7,6 +7,7 @@ export { compile, type Executable } from "./executable.ts";
 export { amount, describe } from "./describe.ts";
 export { planMemory } from "./memory.ts";
 export type { ProfileRow } from "./profile.ts";
+export { flush } from "./queue.ts";
 export * from "./traits.ts";
 export * from "./variants.ts";
 export { tunable, tune, type Tuned } from "./tuner.ts";

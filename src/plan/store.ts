@@ -1,6 +1,7 @@
 /** Persistent GPU memory: inputs, state and flat weight pages. Values live in src/plan/memory.ts. */
 import type { Gpu } from "./device.ts";
 import { placeSentinels } from "./guard.ts";
+import { flush, flushReaders } from "./queue.ts";
 import { byteLength, type DType, elements, newStorage, type Shape, type Storage, type Tensor } from "./tensor.ts";
 
 /** Binding offsets are multiples of 256 bytes, so a flat page places each tensor on such a border. */
@@ -45,6 +46,7 @@ export function write(gpu: Gpu, tensor: Tensor, data: Float32Array | Float16Arra
   if (data.byteLength > byteLength(tensor)) {
     throw new Error(`Cannot write ${tensor.name}: ${data.length} elements into [${tensor.shape.join(",")}]`);
   }
+  flushReaders(gpu, tensor.storage);
   gpu.device.queue.writeBuffer(buffer, tensor.offset, data as unknown as BufferSource);
 }
 
@@ -145,6 +147,7 @@ export function createReader(gpu: Gpu, tensors: readonly Tensor[], bufferOf = pe
   const staging = device.createBuffer({ label: "readback", size: Math.max(size, ALIGN), usage });
   return {
     async read() {
+      flush(gpu);
       const encoder = device.createCommandEncoder();
       tensors.forEach((tensor, i) => {
         encoder.copyBufferToBuffer(bufferOf(tensor), tensor.offset, staging, offsets[i], byteLength(tensor));

@@ -103,7 +103,7 @@ export async function createDpoStep(
         );
         write(gpu, given.sftWeight, arrays.mask.map((m, i) => i < P * T ? -alpha * m / winnerTokens : 0));
         write(gpu, metricWeight, arrays.mask.map((m) => m / allTokens));
-        await executable.run();
+        await executable.enqueue(); // the last one goes with the update
       }
       return allTokens;
     },

@@ -60,7 +60,7 @@ export async function createSftStep(
         writeBatch(model, inputs, arrays);
         write(gpu, lossWeight, arrays.mask.map((m) => -m / total));
         write(gpu, metricWeight, arrays.mask.map((m) => m / total));
-        await executable.run();
+        await executable.enqueue(); // the last one goes with the update
       }
       return total;
     },

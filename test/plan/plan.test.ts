@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import {
   compile,
+  createReader,
   createWeights,
   debugWords,
   describe as describePlan,
@@ -13,7 +14,7 @@ import {
   rows,
   write,
 } from "../../src/plan/mod.ts";
-import { add, linear, rmsnorm, swiglu, weightedSum } from "../../kernels/mod.ts";
+import { accumulateInto, add, linear, rmsnorm, swiglu, weightedSum } from "../../kernels/mod.ts";
 import { createLlama } from "../../src/model/llama.ts";
 import { batchInputs, score } from "../../src/recipes/scorer.ts";
 
@@ -36,6 +37,28 @@ const config = {
   bosId: 1,
   eosId: 2,
 };
+
+describe("work that waits", () => {
+  test("goes to the GPU before the host writes what it reads, and only then", async () => {
+    const x = persistent(gpu, "x", [4]);
+    const other = persistent(gpu, "other", [4]);
+    const sum = persistent(gpu, "sum", [4]);
+    const plan = new Plan("waiting", gpu);
+    accumulateInto(plan, x, sum);
+    const executable = await compile(gpu, plan);
+    write(gpu, x, Float32Array.of(1, 2, 3, 4));
+    await executable.enqueue();
+    write(gpu, other, new Float32Array(4));
+    expect(gpu.pending.length).toBe(1);
+    write(gpu, x, Float32Array.of(10, 20, 30, 40));
+    expect(gpu.pending.length).toBe(0);
+    await executable.enqueue(2);
+    const reader = createReader(gpu, [sum]);
+    expect([...(await reader.read())[0]]).toEqual([21, 42, 63, 84]);
+    reader.destroy();
+    executable.destroy();
+  });
+});
 
 describe("recording", () => {
   test("stops at shapes that disagree, naming the kernel, both tensors and both numbers", () => {

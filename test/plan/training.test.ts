@@ -111,4 +111,24 @@ describe("a training step", () => {
     sft.destroy();
     dpo.destroy();
   });
+
+  test("is one submit if its sequences fit one micro-batch", async () => {
+    const model = createLlama(gpu, config, true);
+    initialize(model, 5);
+    const step = await createSftStep(model, { microBatch: 4, padId: 0, adamw: ADAMW, recompute: false });
+    const batch = sequences(4);
+    await step.accumulate(batch);
+    await step.optimizer.update(1, 1e-3);
+    const queue = gpu.device.queue as unknown as { submit?: (buffers: Iterable<GPUCommandBuffer>) => void };
+    const original = queue.submit!.bind(queue);
+    let submits = 0;
+    queue.submit = (buffers) => (submits++, original(buffers));
+    for (let i = 2; i < 5; i++) {
+      await step.accumulate(batch);
+      await step.optimizer.update(i, 1e-3);
+    }
+    delete queue.submit;
+    expect(submits).toBe(3);
+    step.destroy();
+  });
 });
