@@ -1,5 +1,5 @@
 /** The public API: the command line, the page, the workers and API tests import this and nothing deeper. */
-export { debugWords, type Gpu, openGpu } from "./plan/mod.ts";
+export { debugWords, type Gpu, openGpu, type Tuned } from "./plan/mod.ts";
 export { type LlamaConfig, parseConfig } from "./model/config.ts";
 export { createLlama, initialize, type Llama } from "./model/llama.ts";
 export { loadModel, saveModel } from "./recipes/checkpoint.ts";
@@ -12,6 +12,7 @@ export { sha256 } from "./files/sha256.ts";
 export { PIPELINE, type PipelineConfig, type PipelineEvent, runPipeline } from "./recipes/pipeline.ts";
 export { Stopped } from "./recipes/rollout.ts";
 export { DPO, type DpoConfig, trainDpo } from "./recipes/dpo.ts";
+export { loadTuned, tunedName, type TuneShapes, tuneUsed, useRecipes } from "./recipes/tuning.ts";
 export { describeRecipe } from "./recipes/describe.ts";
 export { loadProblems } from "./data/datasets.ts";
 export { description, type Problem, programJob, stdioForm } from "./data/problem.ts";

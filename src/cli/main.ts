@@ -5,6 +5,7 @@ import { addPlan } from "./plan.ts";
 import { addSft } from "./sft.ts";
 import { addTrace } from "./trace.ts";
 import { addTrain } from "./train.ts";
+import { addTune } from "./tune.ts";
 
 const program = new Command("etalon")
   .description("Execution-trace alignment of code models on WebGPU")
@@ -15,6 +16,7 @@ addSft(program);
 addMicro(program);
 addTrace(program);
 addPlan(program);
+addTune(program);
 
 try {
   await program.parseAsync(Deno.args, { from: "user" });

@@ -3,11 +3,9 @@ import type { Command } from "commander";
 import {
   type CompletionRow,
   createLlama,
-  debugWords,
   initialize,
   loadModel,
   loadTokenizer,
-  openGpu,
   parseConfig,
   parseJsonl,
   saveModel,
@@ -22,6 +20,7 @@ import { duration, terminalProgress } from "./progress.ts";
 import { parseJson } from "./run_folder.ts";
 import { interruptSignal } from "./interrupt.ts";
 import { ensureAdapter } from "./setup.ts";
+import { deterministicOption, openTunedGpu, pinChoices } from "./tune.ts";
 
 export function addSft(program: Command): void {
   const command = program.command("sft")
@@ -33,6 +32,7 @@ export function addSft(program: Command): void {
     )
     .requiredOption("--out <dir>", "folder for the trained model, the metrics and the checkpoints")
     .option("--scratch", "start from random weights", false)
+    .addOption(deterministicOption())
     .addHelpText(
       "after",
       `
@@ -59,7 +59,7 @@ An interrupted run (Ctrl-C) leaves a checkpoint; the same command goes on from t
   });
 }
 
-async function runSft(options: Record<string, string> & { scratch: boolean }): Promise<void> {
+async function runSft(options: Record<string, string> & { scratch: boolean; deterministic: boolean }): Promise<void> {
   await ensureAdapter();
   const host = denoHost();
   const progress = terminalProgress();
@@ -75,7 +75,7 @@ async function runSft(options: Record<string, string> & { scratch: boolean }): P
     }
   });
   const tokenizer = await loadTokenizer(host, options.model);
-  const gpu = await openGpu({ debug: debugWords(Deno.env.get("DEBUG")) });
+  const gpu = await openTunedGpu(options, options.out);
   const path = `${options.model}/config.json`;
   const shape = parseConfig(await host.readText(path), path);
   if (tokenizer.vocabSize > shape.V) {
@@ -99,6 +99,7 @@ async function runSft(options: Record<string, string> & { scratch: boolean }): P
     scratch: options.scratch,
     config,
   });
+  await pinChoices(gpu, options.out);
   const metricsPath = `${options.out}/metrics.jsonl`;
   const given = { host, model, sequences, padId: tokenizer.padId, checkpoints: `${options.out}/checkpoints` };
   const started = performance.now();

@@ -1,15 +1,6 @@
 /** `etalon train`: the main job, from a model and problems to a report of before and after. */
 import { type Command, Option } from "commander";
-import {
-  createPool,
-  debugWords,
-  openGpu,
-  orders,
-  PIPELINE,
-  type PipelineConfig,
-  runPipeline,
-  Stopped,
-} from "../mod.ts";
+import { createPool, orders, PIPELINE, type PipelineConfig, runPipeline, Stopped } from "../mod.ts";
 import { denoHost } from "../host/deno.ts";
 import { interruptSignal } from "./interrupt.ts";
 import { addOptions, parsePositive, readOptions } from "./options.ts";
@@ -17,10 +8,12 @@ import { chooseProblems } from "./problems.ts";
 import { terminalProgress } from "./progress.ts";
 import { chooseFolder } from "./run_folder.ts";
 import { ensureAdapter } from "./setup.ts";
+import { deterministicOption, openTunedGpu, pinChoices } from "./tune.ts";
 import { finish, show } from "./show.ts";
 
 /** Flags of `train` beside those of the recipe. */
 export interface TrainOptions extends Record<string, unknown> {
+  deterministic: boolean;
   data: string;
   model: string;
   out?: string;
@@ -49,6 +42,7 @@ export function addTrain(program: Command): void {
     )
     .addOption(new Option("--workers <n>", "Python interpreters at once").default(2).argParser(parsePositive))
     .option("--json", "print one JSON summary as the last line of stdout", false)
+    .addOption(deterministicOption())
     .addHelpText(
       "after",
       `
@@ -101,7 +95,8 @@ async function runTrain(options: TrainOptions): Promise<void> {
   if (!fresh) progress.log(`going on with the run in ${dir}`);
   await ensureAdapter();
   const signal = interruptSignal();
-  const gpu = await openGpu({ debug: debugWords(Deno.env.get("DEBUG")) });
+  const gpu = await openTunedGpu(options, dir);
+  await pinChoices(gpu, dir);
   progress.log(`${gpu.adapterName}`);
   const pool = createPool(() => host.spawnArena(), { size: options.workers });
   try {

@@ -6,6 +6,11 @@ import type { Host } from "./host.ts";
 const partial = /^\..*\.\d+-\d+\.partial$/;
 let writes = 0;
 
+/** Where small files lie that only save time. */
+export function cacheFolder(): string {
+  return new URL("../../node_modules/.cache/etalon", import.meta.url).pathname;
+}
+
 export function denoHost(): Host {
   return { readBytes, readText, write, append, list, exists, remove, gunzip, spawnArena };
 }

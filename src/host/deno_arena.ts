@@ -2,6 +2,7 @@
  * Arenas for Deno: each is a child process with no permission at all, fed its files through standard input. A process,
  * because Deno cannot end a worker that is busy; killing one stops whatever it does within about 30 ms.
  */
+import { cacheFolder } from "./deno.ts";
 import { imageKey } from "../../workers/image.ts";
 import { newAnswers } from "../../workers/answers.ts";
 import { ArenaDied, type FromArena } from "../../workers/messages.ts";
@@ -83,7 +84,7 @@ async function loadAssets(): Promise<Assets> {
       wasm,
       stdlib,
       importMap: `data:application/json,${encodeURIComponent(JSON.stringify(map))}`,
-      imagePath: new URL(`node_modules/.cache/etalon/python-${await imageKey()}.image`, root).pathname,
+      imagePath: `${cacheFolder()}/python-${await imageKey()}.image`,
     };
   } catch (error) {
     assets = undefined;
@@ -110,7 +111,7 @@ async function startArena(files: Assets, image: Uint8Array): Promise<{ arena: Ar
   const child = new Deno.Command(Deno.execPath(), {
     args: [...arenaFlags, `--import-map=${files.importMap}`, new URL("deno_arena_child.ts", import.meta.url).href],
     clearEnv: true,
-    env: { TZ: "UTC", NO_COLOR: "1", ...cacheFolder() },
+    env: { TZ: "UTC", NO_COLOR: "1", ...denoCache() },
     stdin: "piped",
     stdout: "piped",
     stderr: "piped",
@@ -122,7 +123,7 @@ async function startArena(files: Assets, image: Uint8Array): Promise<{ arena: Ar
 }
 
 /** The one thing the child's Deno must know of us: where its cache of compiled TypeScript is. */
-function cacheFolder(): Record<string, string> {
+function denoCache(): Record<string, string> {
   const set: Record<string, string> = {};
   for (const name of ["DENO_DIR", "HOME", "XDG_CACHE_HOME", "LOCALAPPDATA", "USERPROFILE", "SystemRoot"]) {
     const value = Deno.env.get(name);

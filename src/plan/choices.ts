@@ -10,6 +10,8 @@ export interface Choices {
   force(op: string, variant: string | null): void;
   /** Takes over what the tuner found: `"<op> <shape class>"` -> variant. */
   learn(tuned: Readonly<Record<string, string>>): void;
+  /** All that was taken over. */
+  readonly learned: Readonly<Record<string, string>>;
 }
 
 /** The shipped table: family -> `"<op> <shape class>"` or `"<op>"` -> variant. */
@@ -29,6 +31,7 @@ export function createChoices(family: string): Choices {
       if (variant === null) forced.delete(op);
       else forced.set(op, variant);
     },
+    learned,
     learn(tuned) {
       Object.assign(learned, tuned);
     },

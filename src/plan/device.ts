@@ -2,6 +2,7 @@
 
 import { createChoices } from "./choices.ts";
 import type { Replay } from "./queue.ts";
+import type { Pick } from "./variants.ts";
 import { familyOf, type Recorder, type Traits } from "./traits.ts";
 
 export type DebugWord = "plan" | "time" | "nan" | "wgsl" | "noshare";
@@ -16,6 +17,8 @@ export interface Gpu extends Recorder {
   readonly pipelines: Map<string, GPUComputePipeline>;
   readonly layouts: Map<string, GPUBindGroupLayout>;
   readonly modules: Map<string, GPUShaderModule>;
+  /** Every op and shape class that a compiled plan used: what the tuner has to choose for. */
+  readonly used: Map<string, Pick>;
   /** Replays that wait for the next submit: see queue.ts. */
   readonly pending: Replay[];
   /** Bytes of sentinels behind every buffer: a test aid, see guard.ts. 0 otherwise. */
@@ -91,6 +94,7 @@ export async function openGpu(options: { debug?: ReadonlySet<DebugWord>; guard?:
     pipelines: new Map(),
     layouts: new Map(),
     modules: new Map(),
+    used: new Map(),
     pending: [],
     guard: options.guard ?? 0,
     guarded: new Map(),

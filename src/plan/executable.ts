@@ -58,6 +58,7 @@ export async function compile(gpu: Gpu, plan: Plan): Promise<Executable> {
     return buffers[slot];
   };
 
+  for (const pick of plan.picks) gpu.used.set(`${pick.op.name} ${pick.shapeClass}`, pick);
   const dims = packDims(gpu, plan);
   const pipelines = await Promise.all(plan.dispatches.map((dispatch) => pipelineFor(gpu, dispatch)));
   const commands = plan.dispatches.map((dispatch, i): Command => {

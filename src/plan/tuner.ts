@@ -1,6 +1,6 @@
 /**
  * Times every variant of an op on this adapter, checks them against each other, and names the fastest. Works on what plans
- * recorded (`plan.picks`), so it knows no op by name and tunes exactly the shapes that a run will use.
+ * recorded (`gpu.used`), so it knows no op by name and tunes exactly the shapes that a run will use.
  */
 import type { Gpu } from "./device.ts";
 import { compile } from "./executable.ts";
@@ -21,14 +21,9 @@ export interface Tuned {
   readonly difference: number;
 }
 
-/** One pick for each op and shape class that has a choice: what there is to tune. */
-export function tunable(gpu: Gpu, picks: readonly Pick[]): Pick[] {
-  const distinct = new Map<string, Pick>();
-  for (const pick of picks) {
-    const key = `${pick.op.name} ${pick.shapeClass}`;
-    if (!distinct.has(key) && fitting(pick.op, pick.sizes, gpu.traits).length > 1) distinct.set(key, pick);
-  }
-  return [...distinct.values()];
+/** What compiled plans used and there is a choice for, one pick for each op and shape class. */
+export function tunable(gpu: Gpu): Pick[] {
+  return [...gpu.used.values()].filter((pick) => fitting(pick.op, pick.sizes, gpu.traits).length > 1);
 }
 
 /**
@@ -36,7 +31,7 @@ export function tunable(gpu: Gpu, picks: readonly Pick[]): Pick[] {
  * disagree beyond the op's tolerance: a fast wrong kernel must not win.
  */
 export async function* tune(gpu: Gpu, picks: readonly Pick[], rounds = 5): AsyncGenerator<Tuned> {
-  for (const pick of tunable(gpu, picks)) yield await tuneOne(gpu, pick, rounds);
+  for (const pick of picks) yield await tuneOne(gpu, pick, rounds);
 }
 
 async function tuneOne(gpu: Gpu, pick: Pick, rounds: number): Promise<Tuned> {
