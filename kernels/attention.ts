@@ -1,90 +1,51 @@
 /** Causal attention with grouped key/value heads, forward and backward without a T x T matrix (Dao et al. 2022). */
-import forwardCode from "../wgsl/attention.wgsl" with { type: "text" };
-import deltaCode from "../wgsl/attention_delta.wgsl" with { type: "text" };
-import keyValueCode from "../wgsl/attention_key_value.wgsl" with { type: "text" };
-import queryCode from "../wgsl/attention_query.wgsl" with { type: "text" };
-import { kernel, type Plan, same, type Tensor } from "./kernel.ts";
+import { elements, showTensor } from "../src/plan/mod.ts";
+import { attentionBackwardKeyValue, attentionBackwardQuery, attentionForward } from "./attention_variants.ts";
+import { type Plan, same, type Tensor } from "./kernel.ts";
 
-interface AttentionSizes {
+export interface AttentionSizes {
   B: number;
   T: number;
+  /** Query heads, key/value heads, head size. */
   H: number;
   G: number;
   D: number;
+  /** A query at t sees keys after t - window (Mistral's sliding window). Without it, all up to its own. */
+  window?: number;
+  /** [B,T] u32: a query sees keys of its own segment only (packed sequences). Ids never fall along a row. */
+  segments?: Tensor;
 }
 
-const shared = ["B", "T", "H", "G", "scale:f32"];
-
-/** The head size is the length of private arrays, which WGSL wants as a constant: one set of kernels per size. */
-function kernelsFor(D: number) {
-  const header = `const HEAD_SIZE = ${D}u;`;
-  return {
-    forward: kernel("attention.forward", forwardCode, {
-      entry: "forward",
-      bindings: ["read", "read", "read", "read_write", "read_write"],
-      dims: shared,
-      header,
-    }),
-    delta: kernel("attention.delta", deltaCode, {
-      entry: "main",
-      bindings: ["read", "read", "read", "read_write"],
-      dims: ["B", "T", "H"],
-      header,
-    }),
-    query: kernel("attention.query", queryCode, {
-      entry: "main",
-      bindings: ["read", "read", "read", "read", "read", "read_write"],
-      dims: shared,
-      header,
-    }),
-    keyValue: kernel("attention.key_value", keyValueCode, {
-      entry: "main",
-      bindings: ["read", "read", "read", "read", "read", "read_write", "read_write"],
-      dims: shared,
-      header,
-    }),
-  };
-}
-
-/** q [.., H*D], k and v [.., G*D] over B sequences of T tokens -> [.., H*D]. Scores are scaled by 1/sqrt(D). */
-export function attention(plan: Plan, q: Tensor, k: Tensor, v: Tensor, sizes: AttentionSizes): Tensor {
-  const { B, T, H, G, D } = sizes;
+/**
+ * qkv [.., (H+2G)*D] over B sequences of T tokens, heads in the order queries, keys, values -> [.., H*D].
+ * Scores are scaled by 1/sqrt(D). D is a multiple of 4.
+ */
+export function attention(plan: Plan, qkv: Tensor, sizes: AttentionSizes): Tensor {
+  const { B, T, H, G, D, segments } = sizes;
   if (D % 4 !== 0) throw new Error(`Cannot record attention.forward: head size ${D} is no multiple of 4`);
   if (H % G !== 0) throw new Error(`Cannot record attention.forward: ${H} query heads over ${G} key/value heads`);
-  same("attention.forward", "H*D", q.shape[q.shape.length - 1], q, H * D, { ...q, shape: [H, D] });
-  same("attention.forward", "G*D", k.shape[k.shape.length - 1], k, G * D, { ...k, shape: [G, D] });
-  const use = kernelsFor(D);
-  const scale = 1 / Math.sqrt(D);
-  const y = plan.value("attended", q.shape);
+  const heads = { ...qkv, shape: [H + 2 * G, D] };
+  same("attention.forward", "(H+2G)*D", qkv.shape[qkv.shape.length - 1], qkv, (H + 2 * G) * D, heads);
+  same("attention.forward", "B*T", elements(qkv.shape) / ((H + 2 * G) * D), qkv, B * T, { ...qkv, shape: [B, T] });
+  if (segments) same("attention.forward", "B*T", elements(segments.shape), segments, B * T, qkv);
+  if (sizes.window !== undefined && !(Number.isInteger(sizes.window) && sizes.window > 0)) {
+    throw new Error(`Cannot record attention.forward: window ${sizes.window} over ${showTensor(qkv)}`);
+  }
+  const window = Math.min(sizes.window ?? T, T);
+  const options = { B, T, H, G, D, window, segmented: segments !== undefined };
+  // A kernel binds as many buffers with segments as without; without, it reads none of what stands there.
+  const marks = segments ?? qkv;
+  const y = plan.value("attended", [...qkv.shape.slice(0, -1), H * D]);
   const lse = plan.value("attention.lse", [B, H, T]);
-  const wide = Math.ceil(T / 32);
-  const half = B * H * T * T; // half of the T x T products, two FLOPs each
-  plan.dispatch(use.forward, [q, k, v, y, lse], {
-    dims: { B, T, H, G, scale },
-    workgroups: [wide, B * H, 1],
-    flops: 2 * half * D,
-  });
-  plan.op([y], [q, k, v], () => {
+  plan.variant(attentionForward, [qkv, marks, y, lse], { ...options, add: false });
+  plan.op([y], [qkv], () => {
     const dy = plan.gradient(y);
+    const target = plan.target(qkv);
+    if (!target) return;
     const lseDelta = plan.value("attention.lse_delta", [B, H, T, 2]);
-    plan.dispatch(use.delta, [y, dy, lse, lseDelta], { dims: { B, T, H }, workgroups: [wide, B * H, 1] });
-    const dq = plan.target(q);
-    const dk = plan.target(k);
-    const dv = plan.target(v);
-    if (!dq || !dk || !dv) throw new Error("Cannot record attention.backward: q, k and v need gradients together");
-    const dims = { B, T, H, G, scale };
-    plan.dispatch(use.query, [q, k, v, dy, lseDelta, dq.tensor], {
-      dims,
-      constants: { ADD: Number(dq.add) },
-      workgroups: [wide, B * H, 1],
-      flops: 3 * half * D,
-    });
-    plan.dispatch(use.keyValue, [q, k, v, dy, lseDelta, dk.tensor, dv.tensor], {
-      dims,
-      constants: { ADD_KEY: Number(dk.add), ADD_VALUE: Number(dv.add) },
-      workgroups: [wide, B * G, 1],
-      flops: 4 * half * D,
-    });
+    const backward = { ...options, add: target.add };
+    plan.variant(attentionBackwardQuery, [qkv, marks, y, dy, lse, lseDelta, target.tensor], backward);
+    plan.variant(attentionBackwardKeyValue, [qkv, marks, dy, lseDelta, target.tensor], backward);
   });
   return y;
 }

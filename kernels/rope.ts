@@ -1,13 +1,13 @@
 /** Rotary position embedding, half-split pairs (d, d + D/2), angle = position * theta^(-2d/D). */
 import code from "../wgsl/rope.wgsl" with { type: "text" };
-import { elements } from "../src/plan/mod.ts";
+import code4 from "../wgsl/rope4.wgsl" with { type: "text" };
+import { elements, showTensor } from "../src/plan/mod.ts";
 import { groups, kernel, type Plan, same, type Tensor } from "./kernel.ts";
 
-const main = kernel("rope", code, {
-  entry: "main",
-  bindings: ["read", "read", "read", "read_write"],
-  dims: ["N", "H", "D"],
-});
+const bindings = ["read", "read", "read_write"] as const;
+const dims = ["N", "R", "D", "W"];
+const pairs = kernel("rope", code, { entry: "main", bindings, dims });
+const fours = kernel("rope4", code4, { entry: "main", bindings, dims });
 
 /** The table [positions, D/2, 2] of (cos, sin), computed in float64. */
 export function ropeTable(positions: number, D: number, theta: number): Float32Array {
@@ -22,20 +22,34 @@ export function ropeTable(positions: number, D: number, theta: number): Float32A
   return table;
 }
 
-/** x [.., H*D] seen as [N,H,D], positions [N] u32, table from `ropeTable` -> rotated x. */
-export function rope(plan: Plan, x: Tensor, positions: Tensor, table: Tensor, D: number): Tensor {
+/**
+ * qkv [.., (H+2G)*D] over positions [N] u32, with the table of `ropeTable`: rotates the query and key heads IN PLACE and
+ * returns the same tensor. So it must be a value that nothing has read yet (fresh from its projection), and its gradient is
+ * rotated back in place as well.
+ */
+export function rope(
+  plan: Plan,
+  qkv: Tensor,
+  positions: Tensor,
+  table: Tensor,
+  { H, G, D }: { H: number; G: number; D: number },
+): Tensor {
   const N = elements(positions.shape);
-  const H = elements(x.shape) / (N * D);
-  if (!Number.isInteger(H)) same("rope", "N*D", N * D, positions, elements(x.shape), x);
-  const y = plan.value(`${x.name}.rope`, x.shape);
-  const workgroups = groups(N * H * D / 2, 64);
-  const options = { dims: { N, H, D }, workgroups, flops: 3 * N * H * D };
-  plan.dispatch(main, [x, positions, table, y], { ...options, constants: { ADD: 0, INVERSE: 0 } });
-  plan.op([y], [x], () => {
-    const dx = plan.target(x);
-    if (!dx) return;
-    const constants = { ADD: Number(dx.add), INVERSE: 1 };
-    plan.dispatch(main, [plan.gradient(y), positions, table, dx.tensor], { ...options, constants });
-  });
-  return y;
+  const W = (H + 2 * G) * D;
+  same("rope", "N*(H+2G)*D", elements(qkv.shape), qkv, N * W, { ...positions, shape: [N, H + 2 * G, D] });
+  if (qkv.storage.kind !== "value") throw new Error(`Cannot record rope: ${showTensor(qkv)} is no value of the plan`);
+  const four = D % 8 === 0;
+  const R = H + G;
+  const workgroups = groups(N * R * D / (four ? 8 : 2), 64);
+  const turn = (x: Tensor, INVERSE: number) =>
+    plan.dispatch(four ? fours : pairs, [positions, table, x], {
+      dims: { N, R, D, W },
+      constants: { INVERSE },
+      workgroups,
+      flops: 3 * N * R * D,
+    });
+  turn(qkv, 0);
+  // The value stays the same tensor: by the time this rule runs, every reader of it has added its gradient.
+  plan.op([qkv], [qkv], () => turn(plan.gradient(qkv), 1));
+  return qkv;
 }

@@ -1,8 +1,9 @@
-// One new query per sequence against a key/value cache: q [B,H,D], caches [B,S,G,D], keys 0 .. positions[b].
+// One new query per sequence against a key/value cache: qkv [B,H+2G,D], of which the query heads are read, caches
+// [B,S,G,D], keys 0 .. positions[b].
 // One workgroup a head: 64 lanes score 64 keys at a time, then each lane sums its dimensions (online softmax by tile).
 struct Dims { B: u32, S: u32, H: u32, G: u32, D: u32, scale: f32 }
 @group(0) @binding(0) var<uniform> dims: Dims;
-@group(0) @binding(1) var<storage, read> q: array<f32>;
+@group(0) @binding(1) var<storage, read> qkv: array<f32>;
 @group(0) @binding(2) var<storage, read> keys: array<f32>;
 @group(0) @binding(3) var<storage, read> values: array<f32>;
 @group(0) @binding(4) var<storage, read> positions: array<u32>;
@@ -16,7 +17,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
   let b = group.y;
   let g = h / (dims.H / dims.G);
   let count = min(positions[b] + 1u, dims.S);
-  let query = (b * dims.H + h) * dims.D;
+  let query = (b * (dims.H + 2u * dims.G) + h) * dims.D;
   var highest = -1e30;
   var total = 0.0;
   var sums = array<f32, 4>(); // dimensions lane, lane + 64, lane + 128, lane + 192
@@ -26,7 +27,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
     if (j < count) {
       let at = ((b * dims.S + j) * dims.G + g) * dims.D;
       score = 0.0;
-      for (var d = 0u; d < dims.D; d++) { score += q[query + d] * keys[at + d]; }
+      for (var d = 0u; d < dims.D; d++) { score += qkv[query + d] * keys[at + d]; }
       score *= dims.scale;
     }
     tree[lane] = score;
@@ -63,6 +64,6 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
   for (var i = 0u; i < 4u; i++) {
     let d = lane + i * 64u;
     if (d >= dims.D) { break; }
-    y[query + d] = sums[i] / total;
+    y[(b * dims.H + h) * dims.D + d] = sums[i] / total;
   }
 }

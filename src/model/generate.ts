@@ -90,10 +90,10 @@ function recordPrefill(model: Llama, caches: Caches, prompts: Tensor, positions:
   const [B, T] = prompts.shape;
   const { H, G, D } = model.config;
   const plan = new Plan("prefill", model.gpu);
-  const attend: Attend = (plan, layer, q, k, v) => {
-    cacheWrite(plan, k, positions, caches[layer].keys);
-    cacheWrite(plan, v, positions, caches[layer].values);
-    return attention(plan, q, k, v, { B, T, H, G, D });
+  const attend: Attend = (plan, layer, qkv) => {
+    const { keys, values } = caches[layer];
+    cacheWrite(plan, qkv, positions, keys, values, model.config);
+    return attention(plan, qkv, { B, T, H, G, D });
   };
   forward(plan, model, prompts, positions, attend);
   return plan;
@@ -101,13 +101,11 @@ function recordPrefill(model: Llama, caches: Caches, prompts: Tensor, positions:
 
 /** One token per sequence: feed `current` at `positions`, sample the next, advance. */
 function recordDecode(model: Llama, caches: Caches, state: SamplerState): Plan {
-  const { D } = model.config;
   const plan = new Plan("decode", model.gpu);
-  const attend: Attend = (plan, layer, q, k, v) => {
+  const attend: Attend = (plan, layer, qkv) => {
     const { keys, values } = caches[layer];
-    cacheWrite(plan, k, state.positions, keys);
-    cacheWrite(plan, v, state.positions, values);
-    return attentionDecode(plan, q, keys, values, state.positions, D);
+    cacheWrite(plan, qkv, state.positions, keys, values, model.config);
+    return attentionDecode(plan, qkv, keys, values, state.positions, model.config);
   };
   const h = forward(plan, model, state.current, state.positions, attend);
   sample(plan, linear(plan, h, headWeight(model)), state);

@@ -25,7 +25,10 @@ export interface Llama {
   readonly one: Tensor;
 }
 
-/** Names and shapes as in Hugging Face's files; linear weights are [out, in]. */
+/**
+ * Names and shapes as in Hugging Face's files; linear weights are [out, in]. What is multiplied with the same rows lies
+ * together in one tensor under a name of its own, so that one product does for all.
+ */
 export function weightSpecs(config: LlamaConfig): WeightSpec[] {
   const { C, F, L, H, G, D, V, tied } = config;
   const specs: WeightSpec[] = [{ name: "model.embed_tokens.weight", shape: [V, C], decay: true }];
@@ -33,9 +36,16 @@ export function weightSpecs(config: LlamaConfig): WeightSpec[] {
     const layer = `model.layers.${l}`;
     specs.push(
       { name: `${layer}.input_layernorm.weight`, shape: [C], decay: false },
-      { name: `${layer}.self_attn.q_proj.weight`, shape: [H * D, C], decay: true },
-      { name: `${layer}.self_attn.k_proj.weight`, shape: [G * D, C], decay: true },
-      { name: `${layer}.self_attn.v_proj.weight`, shape: [G * D, C], decay: true },
+      {
+        name: `${layer}.self_attn.qkv.weight`,
+        shape: [(H + 2 * G) * D, C],
+        decay: true,
+        packs: [
+          { name: `${layer}.self_attn.q_proj.weight`, shape: [H * D, C] },
+          { name: `${layer}.self_attn.k_proj.weight`, shape: [G * D, C] },
+          { name: `${layer}.self_attn.v_proj.weight`, shape: [G * D, C] },
+        ],
+      },
       { name: `${layer}.self_attn.o_proj.weight`, shape: [C, H * D], decay: true },
       { name: `${layer}.post_attention_layernorm.weight`, shape: [C], decay: false },
       { name: `${layer}.mlp.gate_proj.weight`, shape: [F, C], decay: true },
@@ -107,7 +117,7 @@ export async function getWeights(model: Llama): Promise<Map<string, { shape: num
 }
 
 export function weight(model: Llama, name: string): Tensor {
-  return model.weights.tensors.get(name)!;
+  return (model.weights.packed.get(name) ?? model.weights.tensors.get(name))!;
 }
 
 export function headWeight(model: Llama): Tensor {
@@ -115,7 +125,7 @@ export function headWeight(model: Llama): Tensor {
 }
 
 /** How a block attends: training attends within the batch, generation writes and reads a cache. */
-export type Attend = (plan: Plan, layer: number, q: Tensor, k: Tensor, v: Tensor) => Tensor;
+export type Attend = (plan: Plan, layer: number, qkv: Tensor) => Tensor;
 
 /** ids and positions [N] -> final normalised hidden states [N,C]. With `recompute`, each block runs again in the backward pass. */
 export function forward(
@@ -137,13 +147,11 @@ export function forward(
 }
 
 function block(plan: Plan, model: Llama, l: number, x: Tensor, positions: Tensor, attend: Attend): Tensor {
-  const { D, normEps } = model.config;
+  const { normEps } = model.config;
   const of = (name: string) => weight(model, `model.layers.${l}.${name}.weight`);
   const a = rmsnorm(plan, x, of("input_layernorm"), normEps);
-  const q = rope(plan, linear(plan, a, of("self_attn.q_proj")), positions, model.ropeTable, D);
-  const k = rope(plan, linear(plan, a, of("self_attn.k_proj")), positions, model.ropeTable, D);
-  const v = linear(plan, a, of("self_attn.v_proj"));
-  const h = add(plan, x, linear(plan, attend(plan, l, q, k, v), of("self_attn.o_proj")));
+  const qkv = rope(plan, linear(plan, a, of("self_attn.qkv")), positions, model.ropeTable, model.config);
+  const h = add(plan, x, linear(plan, attend(plan, l, qkv), of("self_attn.o_proj")));
   const m = rmsnorm(plan, h, of("post_attention_layernorm"), normEps);
   const wide = swiglu(plan, linear(plan, m, of("mlp.gate_proj")), linear(plan, m, of("mlp.up_proj")));
   return add(plan, h, linear(plan, wide, of("mlp.down_proj")));
@@ -152,5 +160,5 @@ function block(plan: Plan, model: Llama, l: number, x: Tensor, positions: Tensor
 /** Attention within a batch of B sequences of T tokens. */
 export function attendWithin(config: LlamaConfig, B: number, T: number): Attend {
   const { H, G, D } = config;
-  return (plan, _layer, q, k, v) => attention(plan, q, k, v, { B, T, H, G, D });
+  return (plan, _layer, qkv) => attention(plan, qkv, { B, T, H, G, D });
 }

@@ -1,4 +1,5 @@
 /** Persistent GPU memory: inputs, state and flat weight pages. Values live in src/plan/memory.ts. */
+import { makeBuffer } from "./buffers.ts";
 import type { Gpu } from "./device.ts";
 import { placeSentinels } from "./guard.ts";
 import { flush, flushReaders } from "./queue.ts";
@@ -15,7 +16,7 @@ function allocate(gpu: Gpu, bytes: number, label: string): GPUBuffer {
     );
   }
   const usage = GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_DST | GPUBufferUsage.COPY_SRC;
-  const buffer = gpu.device.createBuffer({ label, size: Math.max(align(bytes), ALIGN) + gpu.guard, usage });
+  const buffer = makeBuffer(gpu, label, Math.max(align(bytes), ALIGN) + gpu.guard, usage);
   placeSentinels(gpu, buffer, label, bytes);
   return buffer;
 }
@@ -55,6 +56,11 @@ export interface WeightSpec {
   shape: Shape;
   /** Weight decay applies (matrices), or not (norm gains, biases). */
   decay: boolean;
+  /**
+   * Tensors that lie one behind the other in this one: files know them, plans use the whole. Their offsets are right for
+   * reading and writing, and for binding only if they happen to be multiples of 256.
+   */
+  packs?: readonly { name: string; shape: Shape }[];
 }
 
 /** One flat run of weights with its gradient and Adam moments; split only where the adapter's binding limit forces it. */
@@ -68,7 +74,10 @@ export interface WeightPage {
 }
 
 export interface Weights {
+  /** By the names of files. */
   readonly tensors: Map<string, Tensor>;
+  /** Tensors that pack several of those. */
+  readonly packed: Map<string, Tensor>;
   readonly pages: readonly WeightPage[];
   /** Number of parameters, padding not counted. */
   readonly parameters: number;
@@ -77,7 +86,7 @@ export interface Weights {
 /** Lays tensors out in flat pages. With `training`, each page gets gradients and both moments: 16 bytes a parameter. */
 export function createWeights(gpu: Gpu, specs: readonly WeightSpec[], training: boolean): Weights {
   const limit = gpu.limits.maxStorageBufferBindingSize;
-  const tensors = new Map<string, Tensor>();
+  const named = { tensors: new Map<string, Tensor>(), packed: new Map<string, Tensor>() };
   const pages: WeightPage[] = [];
   for (const decay of [true, false]) {
     const group = specs.filter((spec) => spec.decay === decay);
@@ -87,12 +96,12 @@ export function createWeights(gpu: Gpu, specs: readonly WeightSpec[], training: 
       while (end < group.length && (end === start || bytes + align(byteLength(group[end])) <= limit)) {
         bytes += align(byteLength(group[end++]));
       }
-      pages.push(createPage(gpu, group.slice(start, end), bytes, decay, training, tensors));
+      pages.push(createPage(gpu, group.slice(start, end), bytes, decay, training, named));
       start = end;
     }
   }
   const parameters = specs.reduce((sum, spec) => sum + byteLength(spec) / 4, 0);
-  return { tensors, pages, parameters };
+  return { ...named, pages, parameters };
 }
 
 function createPage(
@@ -101,7 +110,7 @@ function createPage(
   bytes: number,
   decay: boolean,
   training: boolean,
-  tensors: Map<string, Tensor>,
+  { tensors, packed }: Pick<Weights, "tensors" | "packed">,
 ): WeightPage {
   const kind = decay ? "decayed" : "undecayed";
   const flat = (name: string, extra: Partial<Storage> = {}): Tensor => {
@@ -113,9 +122,22 @@ function createPage(
   const gradients = training ? flat("gradients") : undefined;
   const weights = flat("weights", { kind: "weight", gradient: gradients?.storage, needsGrad: training });
   let offset = 0;
+  const place = (into: Map<string, Tensor>, { name, shape }: { name: string; shape: Shape }, offset: number) => {
+    if (into.has(name)) throw new Error(`Cannot lay out weights: "${name}" is listed twice`);
+    into.set(name, { name, shape, dtype: "f32", storage: weights.storage, offset });
+  };
   for (const spec of specs) {
-    if (tensors.has(spec.name)) throw new Error(`Cannot lay out weights: "${spec.name}" is listed twice`);
-    tensors.set(spec.name, { name: spec.name, shape: spec.shape, dtype: "f32", storage: weights.storage, offset });
+    place(spec.packs ? packed : tensors, spec, offset);
+    let part = offset;
+    for (const each of spec.packs ?? []) {
+      place(tensors, each, part);
+      part += byteLength(each);
+    }
+    if (spec.packs && part !== offset + byteLength(spec)) {
+      throw new Error(
+        `Cannot lay out weights: the parts of "${spec.name}" have ${part - offset} bytes, it has ${byteLength(spec)}`,
+      );
+    }
     offset += align(byteLength(spec));
   }
   return {
@@ -134,44 +156,74 @@ export interface Reader {
   destroy(): void;
 }
 
-/** One staging buffer for a fixed list of tensors: a readback is one copy list, one submit and one map (11 ms in Deno). */
-export function createReader(gpu: Gpu, tensors: readonly Tensor[], bufferOf = persistentBuffer): Reader {
+/** Largest staging buffer: what is longer comes back in pieces, each a map of its own. */
+export const STAGING_BYTES = 64 << 20;
+
+interface Piece {
+  readonly tensor: number;
+  /** Bytes from the start of the tensor, into the staging buffer, and how many. */
+  readonly from: number;
+  readonly to: number;
+  readonly bytes: number;
+}
+
+/** Copies in rounds of at most `limit` bytes. */
+function readRounds(lengths: readonly number[], limit: number): Piece[][] {
+  const rounds: Piece[][] = [[]];
+  let to = 0;
+  lengths.forEach((length, tensor) => {
+    for (let from = 0; from < length;) {
+      if (to >= limit) (rounds.push([]), to = 0);
+      const bytes = Math.min(length - from, limit - to);
+      rounds[rounds.length - 1].push({ tensor, from, to, bytes });
+      from += bytes;
+      to += align(bytes);
+    }
+  });
+  return rounds;
+}
+
+/**
+ * One staging buffer for a fixed list of tensors: a readback is one copy list, one submit and one map (11 ms in Deno), or
+ * several where the tensors are longer than the staging buffer may be.
+ */
+export function createReader(gpu: Gpu, tensors: readonly Tensor[], placeOf = persistentPlace): Reader {
   const { device } = gpu;
-  const offsets: number[] = [];
-  let size = 0;
-  for (const tensor of tensors) {
-    offsets.push(size);
-    size += align(byteLength(tensor));
-  }
-  const usage = GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST;
-  const staging = device.createBuffer({ label: "readback", size: Math.max(size, ALIGN), usage });
+  const lengths = tensors.map(byteLength);
+  const rounds = readRounds(lengths, STAGING_BYTES);
+  const size = Math.max(ALIGN, ...rounds.flat().map(({ to, bytes }) => to + align(bytes)));
+  const staging = makeBuffer(gpu, "readback", size, GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST);
   return {
     async read() {
       flush(gpu);
-      const encoder = device.createCommandEncoder();
-      tensors.forEach((tensor, i) => {
-        encoder.copyBufferToBuffer(bufferOf(tensor), tensor.offset, staging, offsets[i], byteLength(tensor));
-      });
-      device.queue.submit([encoder.finish()]);
-      await staging.mapAsync(GPUMapMode.READ);
-      gpu.check();
-      const bytes = staging.getMappedRange();
-      const result = tensors.map((tensor, i) => {
-        const slice = bytes.slice(offsets[i], offsets[i] + byteLength(tensor));
-        if (tensor.dtype === "f32") return new Float32Array(slice);
-        if (tensor.dtype === "f16") {
-          return Float32Array.from(new Float16Array(slice).subarray(0, elements(tensor.shape)));
+      const host = lengths.map((length) => new Uint8Array(length));
+      for (const round of rounds) {
+        const encoder = device.createCommandEncoder();
+        for (const { tensor, from, to, bytes } of round) {
+          const { buffer, offset } = placeOf(tensors[tensor]);
+          encoder.copyBufferToBuffer(buffer, offset + from, staging, to, bytes);
         }
-        return tensor.dtype === "u32" ? new Uint32Array(slice) : new Int32Array(slice);
+        device.queue.submit([encoder.finish()]);
+        await staging.mapAsync(GPUMapMode.READ);
+        gpu.check();
+        const mapped = new Uint8Array(staging.getMappedRange());
+        for (const { tensor, from, to, bytes } of round) host[tensor].set(mapped.subarray(to, to + bytes), from);
+        staging.unmap();
+      }
+      return tensors.map((tensor, i) => {
+        const { buffer } = host[i];
+        if (tensor.dtype === "f32") return new Float32Array(buffer);
+        if (tensor.dtype === "f16") {
+          return Float32Array.from(new Float16Array(buffer).subarray(0, elements(tensor.shape)));
+        }
+        return tensor.dtype === "u32" ? new Uint32Array(buffer) : new Int32Array(buffer);
       });
-      staging.unmap();
-      return result;
     },
     destroy: () => staging.destroy(),
   };
 }
 
-function persistentBuffer(tensor: Tensor): GPUBuffer {
-  if (!tensor.storage.buffer) throw new Error(`Cannot read ${tensor.name}: it is a value of a plan; keep() it there`);
-  return tensor.storage.buffer;
+function persistentPlace({ name, storage, offset }: Tensor): { buffer: GPUBuffer; offset: number } {
+  if (!storage.buffer) throw new Error(`Cannot read ${name}: it is a value of a plan; keep() it there`);
+  return { buffer: storage.buffer, offset };
 }

@@ -23,34 +23,40 @@ function lastRow(
   G: number,
   D: number,
 ) {
-  const queries = new Float64Array(length * H * D);
-  queries.set(q, (length - 1) * H * D);
-  const [k, v] = [keys, values].map((rows) => Float64Array.from(rows.subarray(0, length * G * D)));
-  return reference.attention(queries, k, v, 1, length, H, G, D).subarray((length - 1) * H * D);
+  const W = (H + 2 * G) * D;
+  const qkv = new Float64Array(length * W);
+  for (let t = 0; t < length; t++) {
+    qkv.set(keys.subarray(t * G * D, (t + 1) * G * D), t * W + H * D);
+    qkv.set(values.subarray(t * G * D, (t + 1) * G * D), t * W + (H + G) * D);
+  }
+  qkv.set(q, (length - 1) * W);
+  return reference.attention(qkv, { B: 1, T: length, H, G, D }).subarray((length - 1) * H * D);
 }
 
 describe("the key/value cache", () => {
   test("takes each row at its position and drops positions at or beyond its end", async () => {
-    const B = 3, T = 4, S = 6, W = 10;
-    const x = floats(B * T * W, 1);
+    const B = 3, T = 4, S = 6, H = 3, G = 2, D = 5, W = G * D;
+    const x = floats(B * T * (H + 2 * G) * D, 1);
     // Out of order; S would be the next sequence's first row, or the sentinels behind the last sequence.
     const positions = Uint32Array.of(2, 0, 1, S, 5, S + 1, 3, 0xffffffff, S, 4, 0, 2 * S);
-    const data = [persistent(gpu, "x", [B * T, W]), persistent(gpu, "positions", [B * T], "u32")];
+    const data = [persistent(gpu, "x", [B * T, (H + 2 * G) * D]), persistent(gpu, "positions", [B * T], "u32")];
     write(gpu, data[0], x);
     write(gpu, data[1], positions);
-    const cache = persistent(gpu, "cache", [B, S, W]);
-    const want = floats(B * S * W, 2);
-    write(gpu, cache, want);
+    const caches = ["keys", "values"].map((name) => persistent(gpu, name, [B, S, W]));
+    const want = caches.map((_, i) => floats(B * S * W, 2 + i));
+    caches.forEach((cache, i) => write(gpu, cache, want[i]));
     positions.forEach((position, n) => {
-      const row = x.subarray(n * W, (n + 1) * W);
-      if (position < S) want.set(row, (Math.floor(n / T) * S + position) * W);
+      if (position >= S) return;
+      for (const i of [0, 1]) {
+        const from = (n * (H + 2 * G) + H + i * G) * D;
+        want[i].set(x.subarray(from, from + W), (Math.floor(n / T) * S + position) * W);
+      }
     });
-    const plan = new Plan("write");
-    cacheWrite(plan, data[0], data[1], cache);
+    const plan = new Plan("write", gpu);
+    cacheWrite(plan, data[0], data[1], caches[0], caches[1], { H, G, D });
     const executable = await compile(gpu, plan);
     await executable.run();
-    const [got] = await executable.reader([cache]).read();
-    expect(got).toEqual(want);
+    expect(await executable.reader(caches).read()).toEqual(want);
     await checkGuards(gpu);
     executable.destroy();
   });
@@ -64,16 +70,29 @@ describe("attention of one new token against the cache agrees with the last row 
       const B = lengths.length, S = 135, W = G * D;
       const k = floats(B * S * W, 3), v = floats(B * S * W, 4), q = floats(B * H * D, 5);
       k.forEach((value, i) => k[i] = value * 3); // peaked weights, so that the maximum moves from tile to tile
-      const step = (name: string, rows: number, type: "f32" | "u32" = "f32") =>
-        persistent(gpu, name, type === "u32" ? [rows] : [rows, W], type);
-      const prompt = { k: step("k", B * S), v: step("v", B * S), at: step("at", B * S, "u32") };
-      const next = { k: step("next.k", B), v: step("next.v", B), at: step("next.at", B, "u32") };
-      const query = persistent(gpu, "q", [B, H * D]);
+      const sizes = { H, G, D };
+      const step = (name: string, rows: number) => ({
+        qkv: persistent(gpu, name, [rows, (H + 2 * G) * D]),
+        at: persistent(gpu, `${name}.at`, [rows], "u32"),
+      });
+      const prompt = step("prompt", B * S), next = step("next", B);
+      // Rows of queries, keys and values side by side, as a projection writes them.
+      const pack = (rows: number, ...parts: Float32Array[]) => {
+        const all = new Float32Array(rows * (H + 2 * G) * D);
+        for (let n = 0; n < rows; n++) {
+          let at = n * (H + 2 * G) * D;
+          for (const part of parts) {
+            const width = part.length / rows;
+            all.set(part.subarray(n * width, (n + 1) * width), at);
+            at += width;
+          }
+        }
+        return all;
+      };
       const keys = persistent(gpu, "keys", [B, S, W]), values = persistent(gpu, "values", [B, S, W]);
       // Rows that no token has reached hold NaN: reading one spoils the output.
       for (const cache of [keys, values]) write(gpu, cache, new Float32Array(B * S * W).fill(NaN));
-      write(gpu, prompt.k, k);
-      write(gpu, prompt.v, v);
+      write(gpu, prompt.qkv, pack(B * S, new Float32Array(B * S * H * D), k, v));
       // All but the last token of each sequence; its padding stands at S and must be dropped.
       write(
         gpu,
@@ -85,17 +104,12 @@ describe("attention of one new token against the cache agrees with the last row 
           const b = Math.floor(i / W);
           return rows[(b * S + lengths[b] - 1) * W + i % W];
         });
-      write(gpu, next.k, last(k));
-      write(gpu, next.v, last(v));
+      write(gpu, next.qkv, pack(B, q, last(k), last(v)));
       write(gpu, next.at, Uint32Array.from(lengths, (length) => length - 1));
-      write(gpu, query, q);
 
-      const plan = new Plan("decode");
-      for (const part of [prompt, next]) {
-        cacheWrite(plan, part.k, part.at, keys);
-        cacheWrite(plan, part.v, part.at, values);
-      }
-      const y = plan.keep(attentionDecode(plan, query, keys, values, next.at, D));
+      const plan = new Plan("decode", gpu);
+      for (const part of [prompt, next]) cacheWrite(plan, part.qkv, part.at, keys, values, sizes);
+      const y = plan.keep(attentionDecode(plan, next.qkv, keys, values, next.at, sizes));
       const executable = await compile(gpu, plan);
       await executable.run();
       const reader = executable.reader([y]);
@@ -129,8 +143,8 @@ describe("attention of one new token against the cache agrees with the last row 
 
   test("a head size over 256 is refused", () => {
     const plan = new Plan("p");
-    const [q, cache, at] = [plan.value("q", [1, 260]), plan.value("cache", [1, 4, 260]), plan.value("at", [1], "u32")];
-    expect(() => attentionDecode(plan, q, cache, cache, at, 260)).toThrow(
+    const [q, cache, at] = [plan.value("q", [1, 780]), plan.value("cache", [1, 4, 260]), plan.value("at", [1], "u32")];
+    expect(() => attentionDecode(plan, q, cache, cache, at, { H: 1, G: 1, D: 260 })).toThrow(
       "Cannot record attention_decode: head size 260 is over 256",
     );
   });

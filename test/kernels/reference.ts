@@ -33,40 +33,76 @@ export function rmsnorm(x: F64, gain: F64, eps: number): F64 {
   return y;
 }
 
-export function rope(x: F64, positions: ArrayLike<number>, H: number, D: number, theta: number): F64 {
+/** Rotates the query and key heads of qkv [N,H+2G,D]. */
+export function layernorm(x: F64, gain: F64, bias: F64, eps: number): F64 {
+  const C = gain.length;
   const y = zeros(x.length);
+  for (let n = 0; n < x.length / C; n++) {
+    const row = x.subarray(n * C, (n + 1) * C);
+    const mean = row.reduce((sum, value) => sum + value, 0) / C;
+    const variance = row.reduce((sum, value) => sum + (value - mean) ** 2, 0) / C;
+    for (let c = 0; c < C; c++) y[n * C + c] = (row[c] - mean) / Math.sqrt(variance + eps) * gain[c] + bias[c];
+  }
+  return y;
+}
+
+export function gelu(x: F64): F64 {
+  return x.map((z) => 0.5 * z * (1 + Math.tanh(Math.sqrt(2 / Math.PI) * (z + 0.044715 * z ** 3))));
+}
+
+export function rope(
+  qkv: F64,
+  positions: ArrayLike<number>,
+  { H, G, D }: { H: number; G: number; D: number },
+  theta: number,
+): F64 {
+  const y = qkv.slice();
   for (let n = 0; n < positions.length; n++) {
-    for (let h = 0; h < H; h++) {
+    for (let h = 0; h < H + G; h++) {
       for (let d = 0; d < D / 2; d++) {
         const angle = positions[n] * Math.pow(theta, -2 * d / D);
-        const low = (n * H + h) * D + d, high = low + D / 2;
-        y[low] = x[low] * Math.cos(angle) - x[high] * Math.sin(angle);
-        y[high] = x[high] * Math.cos(angle) + x[low] * Math.sin(angle);
+        const low = (n * (H + 2 * G) + h) * D + d, high = low + D / 2;
+        y[low] = qkv[low] * Math.cos(angle) - qkv[high] * Math.sin(angle);
+        y[high] = qkv[high] * Math.cos(angle) + qkv[low] * Math.sin(angle);
       }
     }
   }
   return y;
 }
 
-/** One query at position t of sequence b, head h, against keys 0..t: plain softmax, no tricks. */
-export function attention(q: F64, k: F64, v: F64, B: number, T: number, H: number, G: number, D: number): F64 {
-  const y = zeros(q.length);
+interface AttentionSizes {
+  B: number;
+  T: number;
+  H: number;
+  G: number;
+  D: number;
+  window?: number;
+  segments?: ArrayLike<number>;
+}
+
+/** One query at position t of sequence b, head h, against the keys it sees: plain softmax, no tricks. qkv [B,T,H+2G,D]. */
+export function attention(qkv: F64, { B, T, H, G, D, window = T, segments }: AttentionSizes): F64 {
+  const y = zeros(B * T * H * D);
+  const at = (b: number, t: number, head: number) => ((b * T + t) * (H + 2 * G) + head) * D;
   for (let b = 0; b < B; b++) {
     for (let h = 0; h < H; h++) {
       const g = Math.floor(h / (H / G));
       for (let t = 0; t < T; t++) {
-        const scores: number[] = [];
+        const seen: number[] = [];
         for (let j = 0; j <= t; j++) {
-          let dot = 0;
-          for (let d = 0; d < D; d++) dot += q[((b * T + t) * H + h) * D + d] * k[((b * T + j) * G + g) * D + d];
-          scores.push(dot / Math.sqrt(D));
+          if (j > t - window && (!segments || segments[b * T + j] === segments[b * T + t])) seen.push(j);
         }
+        const scores = seen.map((j) => {
+          let dot = 0;
+          for (let d = 0; d < D; d++) dot += qkv[at(b, t, h) + d] * qkv[at(b, j, H + g) + d];
+          return dot / Math.sqrt(D);
+        });
         const highest = Math.max(...scores);
         const weights = scores.map((score) => Math.exp(score - highest));
         const total = weights.reduce((sum, weight) => sum + weight, 0);
         for (let d = 0; d < D; d++) {
           let sum = 0;
-          for (let j = 0; j <= t; j++) sum += weights[j] / total * v[((b * T + j) * G + g) * D + d];
+          seen.forEach((j, i) => sum += weights[i] / total * qkv[at(b, j, H + G + g) + d]);
           y[((b * T + t) * H + h) * D + d] = sum;
         }
       }

@@ -5,7 +5,7 @@ import { attention as ours } from "../../../kernels/mod.ts";
 import type { Op } from "../op.ts";
 
 const spec = {
-  bindings: ["read", "read", "read", "read_write", "read_write"] as const,
+  bindings: ["read", "read_write", "read_write"] as const,
   dims: ["B", "T", "H", "G", "D", "scale:f32"],
 };
 const score = kernel("play.attention.score", code, { entry: "score", ...spec });
@@ -26,14 +26,14 @@ export const attention: Op = {
     const by = (n: number, m: number) => [Math.ceil(n / 16), Math.ceil(m / 16), B * H] as const;
     return {
       workload: `${B} sequences of ${T} tokens, ${H} heads over ${G}, head size ${D}`,
-      inputs: [[B * T, H * D], [B * T, G * D], [B * T, G * D]],
+      inputs: [[B * T, (H + 2 * G) * D]],
       flops: 2 * B * H * T * T * D, // half of the T x T pairs, two products of two FLOPs each
       versions: [
         {
           name: "naive: scores, softmax and mix with a T x T matrix",
-          record(plan, [q, k, v]) {
-            const y = plan.value("y", q.shape);
-            const tensors = [q, k, v, plan.value("scores", [B, H, T, T]), y];
+          record(plan, [qkv]) {
+            const y = plan.value("y", [B * T, H * D]);
+            const tensors = [qkv, plan.value("scores", [B, H, T, T]), y];
             const dims = { ...sizes, scale: 1 / Math.sqrt(D) };
             plan.dispatch(score, tensors, { dims, workgroups: by(T, T) });
             plan.dispatch(softmax, tensors, { dims, workgroups: [Math.ceil(T / 64), B * H, 1] });
@@ -43,7 +43,7 @@ export const attention: Op = {
         },
         {
           name: "ours: online softmax, no T x T matrix (wgsl/attention.wgsl)",
-          record: (plan, [q, k, v]) => ours(plan, q, k, v, sizes),
+          record: (plan, [qkv]) => ours(plan, qkv, sizes),
         },
       ],
     };

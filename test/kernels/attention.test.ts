@@ -1,0 +1,92 @@
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { type Gpu, openGpu, persistent, Plan } from "../../src/plan/mod.ts";
+import { add, attention, rope, ropeTable } from "../../kernels/mod.ts";
+import {
+  attentionBackwardKeyValue,
+  attentionBackwardQuery,
+  attentionForward,
+} from "../../kernels/attention_variants.ts";
+import { checkOp, GUARDED, random } from "./check_op.ts";
+import * as reference from "./reference.ts";
+
+let gpu: Gpu;
+beforeAll(async () => void (gpu = await openGpu(GUARDED)));
+afterAll(() => gpu.close());
+
+describe("rope rotates query and key heads in place and leaves value heads alone", () => {
+  for (const sizes of [{ H: 2, G: 1, D: 6 }, { H: 3, G: 1, D: 12 }, { H: 2, G: 2, D: 8 }, { H: 1, G: 1, D: 24 }]) {
+    const { H, G, D } = sizes;
+    test(`${H} heads over ${G} of size ${D} at scattered positions`, () => {
+      const draw = random(4);
+      const positions = Uint32Array.from({ length: 5 }, () => Math.floor(draw() * 90));
+      return checkOp(gpu, {
+        inputs: { x: { shape: [5, (H + 2 * G) * D] } },
+        given: {
+          positions: { shape: [5], data: positions },
+          table: { shape: [90, D / 2, 2], data: ropeTable(90, D, 10000) },
+          zero: { shape: [5, (H + 2 * G) * D], data: new Float32Array(5 * (H + 2 * G) * D) },
+        },
+        // A copy for each recording: what is rotated in place must be fresh.
+        record: (plan, t) => rope(plan, add(plan, t.x, t.zero), t.positions, t.table, sizes),
+        reference: (v) => reference.rope(v.x, positions, sizes, 10000),
+      });
+    });
+  }
+
+  test("what is no value of the plan is refused", () => {
+    const plan = new Plan("p", gpu);
+    const [qkv, at, table] = [
+      persistent(gpu, "qkv", [2, 24]),
+      persistent(gpu, "at", [2], "u32"),
+      plan.value("t", [4, 8]),
+    ];
+    expect(() => rope(plan, qkv, at, table, { H: 1, G: 1, D: 8 })).toThrow(
+      "Cannot record rope: qkv [2,24] is no value of the plan",
+    );
+  });
+});
+
+interface Case {
+  B: number;
+  T: number;
+  H: number;
+  G: number;
+  D: number;
+  window?: number;
+  /** Lengths of the segments of each row; the rest of the row is one more. */
+  packed?: number[][];
+}
+const CASES: Case[] = [
+  { B: 2, T: 7, H: 4, G: 2, D: 4 },
+  { B: 1, T: 35, H: 2, G: 1, D: 8 },
+  { B: 3, T: 5, H: 3, G: 3, D: 12 },
+  { B: 1, T: 3, H: 2, G: 1, D: 64 },
+  { B: 1, T: 21, H: 2, G: 1, D: 4, window: 6 },
+  { B: 2, T: 19, H: 2, G: 1, D: 4, packed: [[5, 1, 9], [17]] },
+  { B: 1, T: 23, H: 1, G: 1, D: 8, window: 4, packed: [[11, 3]] },
+];
+
+for (const op of [attentionForward, attentionBackwardQuery, attentionBackwardKeyValue]) {
+  for (const { name } of op.variants) {
+    describe(`${op.name} as ${name} agrees with plain softmax, forward and gradient`, () => {
+      beforeAll(() => gpu.choices.force(op.name, name));
+      afterAll(() => gpu.choices.force(op.name, null));
+      for (const { window, packed, ...shape } of CASES) {
+        const { B, T, H, G, D } = shape;
+        const more = [window && `window ${window}`, packed && `segments of ${packed.join(" and ")}`].filter(Boolean);
+        test([`${B} x ${T} tokens, ${H} heads over ${G}, size ${D}`, ...more].join(", "), () => {
+          const segments = packed && Uint32Array.from(packed.flatMap((lengths) => {
+            const ids = lengths.flatMap((length, i) => new Array<number>(length).fill(i + 3));
+            return [...ids, ...new Array<number>(T - ids.length).fill(9)];
+          }));
+          return checkOp(gpu, {
+            inputs: { qkv: { shape: [B, T, (H + 2 * G) * D] } },
+            given: segments ? { segments: { shape: [B, T], data: segments } } : {},
+            record: (plan, t) => attention(plan, t.qkv, { ...shape, window, segments: t.segments }),
+            reference: (v) => reference.attention(v.qkv, { ...shape, window, segments }),
+          });
+        });
+      }
+    });
+  }
+}
