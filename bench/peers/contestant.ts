@@ -13,6 +13,15 @@ export interface ContestantModule {
   create(shape: GptShape, backend: string): Promise<Contestant>;
 }
 
+/** What a host is asked to run. */
+export interface PeerJob {
+  /** Path of the contestant's bundle. */
+  bundle: string;
+  backend: string;
+  shape: ShapeName;
+  steps: number;
+}
+
 /** Trains for `steps` steps. The counters are set up before the contestant opens its device. */
 export async function runContestant(
   module: ContestantModule,
