@@ -1,5 +1,6 @@
 /** One WebGPU device with what belongs to it: limits, compiled pipelines, debug words, and the first error it met. */
 
+import type { PooledBuffer } from "./buffers.ts";
 import { createChoices } from "./choices.ts";
 import type { Replay } from "./queue.ts";
 import type { Pick } from "./variants.ts";
@@ -19,6 +20,8 @@ export interface Gpu extends Recorder {
   readonly modules: Map<string, GPUShaderModule>;
   /** Every op and shape class that a compiled plan used: what the tuner has to choose for. */
   readonly used: Map<string, Pick>;
+  /** The memory that the values of all compiled plans share: see buffers.ts. */
+  readonly valuePool: PooledBuffer[];
   /** Replays that wait for the next submit: see queue.ts. */
   readonly pending: Replay[];
   /** Bytes of sentinels behind every buffer: a test aid, see guard.ts. 0 otherwise. */
@@ -29,6 +32,8 @@ export interface Gpu extends Recorder {
   readonly guarded: Map<GPUBuffer, { name: string; bytes: number; word: number }>;
   /** Throws the first uncaptured GPU error or the loss of the device. Called after every submit and readback. */
   check(): void;
+  /** Lets the next check throw this, if nothing has failed before. */
+  fail(message: string): void;
   close(): void;
 }
 
@@ -95,11 +100,15 @@ export async function openGpu(options: { debug?: ReadonlySet<DebugWord>; guard?:
     layouts: new Map(),
     modules: new Map(),
     used: new Map(),
+    valuePool: [],
     pending: [],
     guard: options.guard ?? 0,
     guarded: new Map(),
     check() {
       if (failure !== null) throw new Error(`GPU error: ${failure.trim()}`);
+    },
+    fail(message) {
+      failure ??= message;
     },
     close() {
       closing = true;

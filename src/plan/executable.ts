@@ -2,7 +2,8 @@
 import type { Gpu } from "./device.ts";
 import { describe } from "./describe.ts";
 import { boundBytes, fillWithNan, placeSentinels } from "./guard.ts";
-import { planMemory } from "./memory.ts";
+import { makeBuffer, releaseValueBuffers, takeValueBuffers } from "./buffers.ts";
+import { type MemoryPlan, planMemory } from "./memory.ts";
 import { flush, type Replay } from "./queue.ts";
 import { firstNonFinite, formatProfile, type ProfileRow, timeDispatches } from "./profile.ts";
 import type { Dispatch, Kernel, Plan } from "./plan.ts";
@@ -28,34 +29,20 @@ export interface Executable {
   profile(rounds?: number): Promise<ProfileRow[]>;
   /** A reader of kept values and persistent tensors. */
   reader(tensors: readonly Tensor[]): Reader;
-  buffer(tensor: Tensor): GPUBuffer;
   destroy(): void;
 }
 
 export async function compile(gpu: Gpu, plan: Plan): Promise<Executable> {
   const { device } = gpu;
-  const memory = planMemory(plan, gpu.guard === 0 && !gpu.debug.has("noshare"));
-  const limit = gpu.limits.maxStorageBufferBindingSize;
-  const buffers = memory.sizes.map((bytes, i) => {
-    const tensor = [...memory.slots].find(([, slot]) => slot === i)![0];
-    if (bytes > limit) {
-      throw new Error(
-        `Cannot compile ${plan.name}: value ${tensor.name} takes ${bytes} bytes, the adapter binds at most ${limit}; ` +
-          `use a smaller batch or shorter sequences`,
-      );
-    }
-    const usage = GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST;
-    const size = Math.max(256, bytes) + gpu.guard;
-    const created = device.createBuffer({ label: `${plan.name}.value${i}`, size, usage });
-    placeSentinels(gpu, created, `${plan.name}.${tensor.name}`, bytes);
-    fillWithNan(gpu, created, bytes);
-    return created;
-  });
-  const buffer = (tensor: Tensor): GPUBuffer => {
-    if (tensor.storage.buffer) return tensor.storage.buffer;
-    const slot = memory.slots.get(tensor.storage);
-    if (slot === undefined) throw new Error(`Cannot bind ${tensor.name}: plan ${plan.name} never writes it`);
-    return buffers[slot];
+  const share = gpu.guard === 0 && !gpu.debug.has("noshare");
+  const memory = planMemory(plan, share, gpu.limits.maxBufferSize);
+  const { buffers, destroyValues } = allocateValues(gpu, plan, memory, share);
+  /** The buffer of a tensor, and where it begins there. */
+  const placeOf = (tensor: Tensor): { buffer: GPUBuffer; offset: number } => {
+    if (tensor.storage.buffer) return { buffer: tensor.storage.buffer, offset: tensor.offset };
+    const place = memory.places.get(tensor.storage);
+    if (!place) throw new Error(`Cannot bind ${tensor.name}: plan ${plan.name} never writes it`);
+    return { buffer: buffers[place.buffer], offset: place.offset + tensor.offset };
   };
 
   for (const pick of plan.picks) gpu.used.set(`${pick.op.name} ${pick.shapeClass}`, pick);
@@ -65,9 +52,9 @@ export async function compile(gpu: Gpu, plan: Plan): Promise<Executable> {
     const entries: GPUBindGroupEntry[] = [
       { binding: 0, resource: { buffer: dims, offset: i * 256, size: dimsBytes(dispatch.kernel) } },
       ...dispatch.tensors.map((tensor, k) => {
-        const bound = buffer(tensor);
-        const size = boundBytes(gpu, tensor, bound);
-        return { binding: k + 1, resource: { buffer: bound, offset: tensor.offset, size } };
+        const { buffer, offset } = placeOf(tensor);
+        const size = boundBytes(gpu, tensor, buffer);
+        return { binding: k + 1, resource: { buffer, offset, size } };
       }),
     ];
     const layout = layoutFor(gpu, dispatch.kernel);
@@ -87,7 +74,6 @@ export async function compile(gpu: Gpu, plan: Plan): Promise<Executable> {
     plan,
     commands,
     valueBytes: memory.sizes.reduce((sum, bytes) => sum + bytes, 0),
-    buffer,
     async run(times = 1) {
       await executable.enqueue(times);
       flush(gpu);
@@ -113,17 +99,45 @@ export async function compile(gpu: Gpu, plan: Plan): Promise<Executable> {
       flush(gpu);
       return timeDispatches(gpu, executable, rounds);
     },
-    reader: (tensors) => createReader(gpu, tensors, buffer),
+    reader: (tensors) => createReader(gpu, tensors, placeOf),
     destroy() {
       flush(gpu);
       if (timing.size > 0) console.error(formatProfile(plan.name, [...timing.values()]));
-      for (const each of [...buffers, dims]) {
-        gpu.guarded.delete(each);
-        each.destroy();
-      }
+      destroyValues();
+      dims.destroy();
     },
   };
   return executable;
+}
+
+/** Memory for a plan's values: shared with other plans, but for what is kept; buffers of its own under a guard. */
+function allocateValues(gpu: Gpu, plan: Plan, memory: MemoryPlan, share: boolean) {
+  const usage = GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST;
+  const shared = memory.sizes.flatMap((_, i) => share && !memory.kept.has(i) ? [i] : []);
+  const pooled = takeValueBuffers(gpu, plan.name, shared.map((i) => memory.sizes[i]));
+  const buffers = new Array<GPUBuffer>(memory.sizes.length);
+  shared.forEach((i, k) => buffers[i] = pooled[k]);
+  const own: GPUBuffer[] = [];
+  for (const [storage, place] of memory.places) {
+    if (buffers[place.buffer]) continue;
+    const buffer = makeBuffer(
+      gpu,
+      `values.${plan.name}.${storage.name}`,
+      memory.sizes[place.buffer] + gpu.guard,
+      usage,
+    );
+    placeSentinels(gpu, buffer, `${plan.name}.${storage.name}`, storage.bytes);
+    fillWithNan(gpu, buffer, storage.bytes);
+    own.push(buffers[place.buffer] = buffer);
+  }
+  const destroyValues = () => {
+    releaseValueBuffers(gpu, pooled);
+    for (const buffer of own) {
+      gpu.guarded.delete(buffer);
+      buffer.destroy();
+    }
+  };
+  return { buffers, destroyValues };
 }
 
 export function encode(pass: GPUComputePassEncoder, command: Command): void {
@@ -145,7 +159,7 @@ function packDims(gpu: Gpu, plan: Plan): GPUBuffer {
     });
   });
   const usage = GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST;
-  const buffer = gpu.device.createBuffer({ label: `${plan.name}.dims`, size, usage });
+  const buffer = makeBuffer(gpu, `dims.${plan.name}`, size, usage);
   gpu.device.queue.writeBuffer(buffer, 0, bytes.buffer);
   return buffer;
 }

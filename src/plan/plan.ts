@@ -82,6 +82,19 @@ export class Plan {
         throw new Error(`Cannot record ${kernel.name}: dim ${name} is ${options.dims[name]}`);
       }
     }
+    const { bindingBytes } = this.traits;
+    const beyond = tensors.find((tensor) => byteLength(tensor) > bindingBytes);
+    if (beyond) {
+      const [bytes, limit] = [byteLength(beyond), bindingBytes].map((n) => `${(n / 1e6).toPrecision(3)} MB`);
+      const advice = beyond.storage.kind === "value"
+        ? "use a smaller micro-batch or shorter sequences"
+        : "split it by rows";
+      throw new Error(
+        `Cannot record ${kernel.name}: ${
+          showTensor(beyond)
+        } takes ${bytes}, this adapter binds at most ${limit}; ${advice}`,
+      );
+    }
     const { dims, workgroups, constants = {}, flops = 0 } = options;
     this.dispatches.push({ kernel, tensors, dims, constants, workgroups, flops });
   }

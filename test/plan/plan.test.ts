@@ -126,30 +126,6 @@ describe("recording", () => {
   });
 });
 
-describe("memory", () => {
-  test("two values share a buffer only if their lifetimes do not touch", () => {
-    const model = createLlama(gpu, config, true);
-    const plan = new Plan("llama");
-    const inputs = batchInputs(model, 2, 8);
-    const { logprob } = score(plan, model, inputs, true);
-    plan.keep(logprob);
-    const memory = planMemory(plan, true);
-    const spans = new Map<number, [number, number][]>();
-    for (const [storage, slot] of memory.slots) {
-      const uses = plan.dispatches.flatMap(({ tensors }, i) => tensors.some((t) => t.storage === storage) ? [i] : []);
-      const last = plan.kept.has(storage) ? Infinity : Math.max(...uses);
-      expect(memory.sizes[slot]).toBeGreaterThanOrEqual(storage.bytes);
-      for (const [from, to] of spans.get(slot) ?? []) {
-        expect(Math.min(...uses) > to || last < from, `${storage.name} overlaps in buffer ${slot}`).toBe(true);
-      }
-      spans.set(slot, [...(spans.get(slot) ?? []), [Math.min(...uses), last]]);
-    }
-    const shared = memory.sizes.reduce((sum, bytes) => sum + bytes, 0);
-    expect(shared).toBeLessThan(memory.unsharedBytes / 2);
-    expect(planMemory(plan, false).sizes.length).toBe(memory.slots.size);
-  });
-});
-
 describe("running", () => {
   test("an uncaptured GPU error fails the run, and every run after it", async () => {
     const broken = await openGpu();
