@@ -15,50 +15,10 @@ import {
   write,
 } from "../../src/plan/mod.ts";
 import { accumulateInto, add, linear, rmsnorm, swiglu, weightedSum } from "../../kernels/mod.ts";
-import { createLlama } from "../../src/model/llama.ts";
-import { batchInputs, score } from "../../src/recipes/scorer.ts";
 
 let gpu: Gpu;
 beforeAll(async () => void (gpu = await openGpu()));
 afterAll(() => gpu.close());
-
-const config = {
-  C: 16,
-  F: 24,
-  L: 2,
-  H: 2,
-  G: 1,
-  D: 8,
-  V: 64,
-  normEps: 1e-5,
-  ropeTheta: 10000,
-  tied: true,
-  maxPositions: 16,
-  bosId: 1,
-  eosId: 2,
-};
-
-describe("work that waits", () => {
-  test("goes to the GPU before the host writes what it reads, and only then", async () => {
-    const x = persistent(gpu, "x", [4]);
-    const other = persistent(gpu, "other", [4]);
-    const sum = persistent(gpu, "sum", [4]);
-    const plan = new Plan("waiting", gpu);
-    accumulateInto(plan, x, sum);
-    const executable = await compile(gpu, plan);
-    write(gpu, x, Float32Array.of(1, 2, 3, 4));
-    await executable.enqueue();
-    write(gpu, other, new Float32Array(4));
-    expect(gpu.pending.length).toBe(1);
-    write(gpu, x, Float32Array.of(10, 20, 30, 40));
-    expect(gpu.pending.length).toBe(0);
-    await executable.enqueue(2);
-    const reader = createReader(gpu, [sum]);
-    expect([...(await reader.read())[0]]).toEqual([21, 42, 63, 84]);
-    reader.destroy();
-    executable.destroy();
-  });
-});
 
 describe("recording", () => {
   test("stops at shapes that disagree, naming the kernel, both tensors and both numbers", () => {
