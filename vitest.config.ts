@@ -72,7 +72,12 @@ export default defineConfig({
         server: { headers: isolation },
         test: {
           name: "browser",
-          include: ["test/browser/**/*.test.ts", "test/kernels/**/*.test.ts", "test/plan/**/*.test.ts"],
+          include: [
+            "test/browser/**/*.test.ts",
+            "test/kernels/**/*.test.ts",
+            "test/plan/**/*.test.ts",
+            "test/model/gpt_golden.test.ts",
+          ],
           testTimeout: 120_000,
           hookTimeout: 120_000,
           browser: {

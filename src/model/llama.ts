@@ -1,8 +1,6 @@
 /** A Llama-family decoder on symbolic tensors: RMSNorm, RoPE, grouped attention, SwiGLU (Touvron et al. 2023). */
 import {
-  createReader,
   createWeights,
-  elements,
   type Gpu,
   persistent,
   type Plan,
@@ -13,7 +11,9 @@ import {
 } from "../plan/mod.ts";
 import { add, attention, embedding, linear, rmsnorm, rope, ropeTable, swiglu } from "../../kernels/mod.ts";
 import type { LlamaConfig } from "./config.ts";
-import { uniformStream } from "./philox.ts";
+import { weight } from "./weights.ts";
+
+export { getWeights, initialize, setWeights } from "./weights.ts";
 
 export interface Llama {
   readonly gpu: Gpu;
@@ -66,58 +66,6 @@ export function createLlama(gpu: Gpu, config: LlamaConfig, training: boolean): L
   const one = persistent(gpu, "one", [1]);
   write(gpu, one, Float32Array.of(1));
   return { gpu, config, weights, ropeTable: table, one };
-}
-
-/** Uploads weights by name. Errors name the file, the tensor and the two shapes that disagree. */
-export function setWeights(
-  model: Llama,
-  tensors: ReadonlyMap<string, { shape: readonly number[]; data: Float32Array }>,
-  name: string,
-): void {
-  for (const [key, target] of model.weights.tensors) {
-    const source = tensors.get(key);
-    if (!source) {
-      throw new Error(`Cannot load ${name}: tensor "${key}" is missing, the file has ${tensors.size} tensors`);
-    }
-    if (source.shape.join() !== target.shape.join()) {
-      throw new Error(
-        `Cannot load ${name}: tensor "${key}" is [${source.shape.join(",")}], config.json asks for ` +
-          `[${target.shape.join(",")}]`,
-      );
-    }
-    write(model.gpu, target, source.data);
-  }
-}
-
-/**
- * Initial weights from a seed: normal with deviation 0.02, projections into the residual stream divided by sqrt(2L)
- * (Radford et al. 2019), gains 1.
- */
-export function initialize(model: Llama, seed: number): void {
-  const { L } = model.config;
-  let stream = 0;
-  for (const [name, tensor] of model.weights.tensors) {
-    const uniform = uniformStream(seed, stream++);
-    const deviation = /o_proj|down_proj/.test(name) ? 0.02 / Math.sqrt(2 * L) : 0.02;
-    const normal = () => Math.sqrt(-2 * Math.log(1 - uniform())) * Math.cos(2 * Math.PI * uniform()) * deviation;
-    const gain = tensor.shape.length === 1;
-    write(model.gpu, tensor, Float32Array.from({ length: elements(tensor.shape) }, () => gain ? 1 : normal()));
-  }
-}
-
-/** All weights back on the host, by name. */
-export async function getWeights(model: Llama): Promise<Map<string, { shape: number[]; data: Float32Array }>> {
-  const entries = [...model.weights.tensors];
-  const reader = createReader(model.gpu, entries.map(([, tensor]) => tensor));
-  const data = await reader.read();
-  reader.destroy();
-  return new Map(
-    entries.map(([name, tensor], i) => [name, { shape: [...tensor.shape], data: data[i] as Float32Array }]),
-  );
-}
-
-export function weight(model: Llama, name: string): Tensor {
-  return (model.weights.packed.get(name) ?? model.weights.tensors.get(name))!;
 }
 
 export function headWeight(model: Llama): Tensor {
