@@ -5,13 +5,15 @@ import { denoHost } from "../src/host/deno.ts";
 import { ensureAdapter } from "../src/cli/setup.ts";
 import { ceilingSuite, measureCeiling } from "./ceiling.ts";
 import { benchDecode } from "./decode.ts";
+import { benchGrowth } from "./growth.ts";
 import { benchKernels } from "./kernels.ts";
 import { formatReport, formatSuite, loadNote, parseReport, type Report, type Suite } from "./report.ts";
+import { benchReplay } from "./replay.ts";
 import { benchStep } from "./step.ts";
 import { benchTrace } from "./trace.ts";
 import { isSoftware, largeShape, microShape } from "./workload.ts";
 
-const SUITES = ["kernels", "step", "decode", "trace", "all"] as const;
+const SUITES = ["kernels", "step", "replay", "growth", "decode", "trace", "all"] as const;
 
 interface BenchOptions {
   json?: string;
@@ -57,6 +59,8 @@ async function bench(what: typeof SUITES[number], options: BenchOptions): Promis
       if (wants("step")) add(await benchStep(gpu, shape, ceiling, rounds));
     }
   }
+  if (wants("replay")) add(await benchReplay(gpu, shapes[0], options.quick ? 1000 : 10_000));
+  if (wants("growth")) (await benchGrowth(gpu, options.quick ? 1 : 3, options.quick)).forEach(add);
   if (wants("decode")) {
     for (const shape of shapes) add(await benchDecode(gpu, shape, options.quick ? 16 : 64, options.quick ? 1 : 3));
   }
