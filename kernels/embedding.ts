@@ -1,10 +1,10 @@
 /** Token embedding, with or without learned positions added, and its deterministic scatter-add gradient. */
 import forwardCode from "../wgsl/embedding.wgsl" with { type: "text" };
 import backwardCode from "../wgsl/embedding_backward.wgsl" with { type: "text" };
-import { elements, showTensor } from "../src/plan/mod.ts";
+import { elements, rowRanges, rows, showTensor } from "../src/plan/mod.ts";
 import { groups, kernel, lanesOf, type Plan, same, type Tensor, widths } from "./kernel.ts";
 
-const dims = ["N", "C"];
+const dims = ["N", "C", "first", "count"];
 const forward = widths("embedding.forward", forwardCode, {
   entry: "forward",
   bindings: ["read", "read", "read", "read", "read_write"],
@@ -33,12 +33,16 @@ export function embedding(plan: Plan, ids: Tensor, table: Tensor, positions?: Lo
   }
   const y = plan.value("embedded", [...ids.shape, C]);
   const lanes = lanesOf(C);
-  plan.dispatch(forward[lanes], [ids, table, positions?.ids ?? ids, positions?.table ?? table, y], {
-    dims: { N, C: C / lanes },
-    constants: { POSITIONS: Number(positions !== undefined) },
-    workgroups: groups(N * C / lanes, 64),
-    flops: positions ? N * C : 0,
-  });
+  // A table longer than the adapter binds is looked up run by run of its rows; each token finds its row in one of them.
+  for (const { first, count } of rowRanges(table, plan.traits.bindingBytes)) {
+    const part = rows(table, first, count);
+    plan.dispatch(forward[lanes], [ids, part, positions?.ids ?? ids, positions?.table ?? part, y], {
+      dims: { N, C: C / lanes, first, count },
+      constants: { POSITIONS: Number(positions !== undefined) },
+      workgroups: groups(N * C / lanes, 64),
+      flops: positions ? N * C : 0,
+    });
+  }
   plan.op([y], positions ? [table, positions.table] : [table], () => {
     const dy = plan.gradient(y);
     scatterAdd(plan, { ids, table }, dy);
@@ -58,7 +62,10 @@ function scatterAdd(plan: Plan, { ids, table }: Lookup, dy: Tensor): void {
   const N = elements(ids.shape);
   const C = table.shape[1];
   const chain = plan.value("embedding.chain", [N, 2], "u32");
-  const tensors = [ids, chain, dy, target.tensor];
-  plan.dispatch(link, tensors, { dims: { N, C }, workgroups: groups(N, 64) });
-  plan.dispatch(scatter, tensors, { dims: { N, C }, workgroups: groups(N * C, 64), flops: N * C });
+  rowRanges(target.tensor, plan.traits.bindingBytes).forEach(({ first, count }, i) => {
+    const tensors = [ids, chain, dy, rows(target.tensor, first, count)];
+    const dims = { N, C, first, count };
+    if (i === 0) plan.dispatch(link, tensors, { dims, workgroups: groups(N, 64) });
+    plan.dispatch(scatter, tensors, { dims, workgroups: groups(N * C, 64), flops: N * C });
+  });
 }

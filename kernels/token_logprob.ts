@@ -30,10 +30,13 @@ const gradient = kernel("token_logprob.backward", backwardCode, {
 /** Largest scratch of a chunk: it bounds memory, and larger chunks no longer make the products faster. */
 const CHUNK_BYTES = 32 << 20;
 
-/** Chunk widths are multiples of 64, so that every chunk of the head starts at a bindable offset. */
-function chunkWidth(N: number, V: number): number {
-  const fitting = Math.floor(CHUNK_BYTES / (4 * N) / 64) * 64;
-  return Math.min(V, Math.max(64, fitting));
+/**
+ * Chunk widths are multiples of 64, so that every chunk of the head starts at a bindable offset. Neither the chunk's rows of
+ * the head nor its logits exceed what the adapter binds.
+ */
+function chunkWidth(N: number, V: number, C: number, bindingBytes: number): number {
+  const columns = Math.min(CHUNK_BYTES / (4 * N), bindingBytes / (4 * Math.max(N, C)));
+  return Math.min(V, Math.max(64, Math.floor(columns / 64) * 64));
 }
 
 export interface TokenLogprob {
@@ -49,7 +52,7 @@ export function tokenLogprob(plan: Plan, h: Tensor, w: Tensor, targets: Tensor, 
   const N = elements(targets.shape);
   same("token_logprob.forward", "C", h.shape[h.shape.length - 1], h, C, w);
   same("token_logprob.forward", "N", elements(h.shape) / C, h, N, targets);
-  const W = chunk ?? chunkWidth(N, V);
+  const W = chunk ?? chunkWidth(N, V, C, plan.traits.bindingBytes);
   const chunks = Array.from({ length: Math.ceil(V / W) }, (_, i) => ({ first: i * W, width: Math.min(W, V - i * W) }));
   const logitsOf = ({ first, width }: { first: number; width: number }) => {
     const logits = plan.value("logits", [N, width]);

@@ -1,7 +1,8 @@
 // uses: grid
 // header: alias Elem = f32; const LANES = 1u; fn across(v: Elem) -> f32 { return v; }
 // y[N,C] = table[V,C] at ids[N], with POSITIONS plus position_table[P,C] at positions[N].
-struct Dims { N: u32, C: u32 } // C in Elems
+// `table` is bound from row `first` on, `count` rows of it: tokens of other rows are left to another dispatch.
+struct Dims { N: u32, C: u32, first: u32, count: u32 } // C in Elems
 @group(0) @binding(0) var<uniform> dims: Dims;
 @group(0) @binding(1) var<storage, read> ids: array<u32>;
 @group(0) @binding(2) var<storage, read> table: array<Elem>;
@@ -16,7 +17,9 @@ fn forward(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups:
   if (i >= dims.N * dims.C) { return; }
   let n = i / dims.C;
   let c = i % dims.C;
-  var value = table[ids[n] * dims.C + c];
+  let row = ids[n] - dims.first; // below `first` it wraps around to a large number
+  if (row >= dims.count) { return; }
+  var value = table[row * dims.C + c];
   if (POSITIONS) { value += position_table[positions[n] * dims.C + c]; }
   y[i] = value;
 }

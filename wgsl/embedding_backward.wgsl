@@ -1,7 +1,8 @@
 // uses: grid
 // The gradient of an embedding: d_table[ids[n], :] += dy[n, :], rows of equal ids summed in a fixed order, without
 // atomics. `link` chains every token to the previous one with the same id; the last of each chain walks it.
-struct Dims { N: u32, C: u32 }
+// `d_table` is bound from row `first` on, `count` rows of it.
+struct Dims { N: u32, C: u32, first: u32, count: u32 }
 const NONE = 0xffffffffu;
 @group(0) @binding(0) var<uniform> dims: Dims;
 @group(0) @binding(1) var<storage, read> ids: array<u32>;
@@ -27,8 +28,9 @@ fn scatter(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups:
   if (i >= dims.N * dims.C) { return; }
   let n = i / dims.C;
   let c = i % dims.C;
-  if (chain[n].y == 0u) { return; }
+  let row = ids[n] - dims.first; // below `first` it wraps around to a large number
+  if (row >= dims.count || chain[n].y == 0u) { return; }
   var sum = 0.0;
   for (var m = n; m != NONE; m = chain[m].x) { sum += dy[m * dims.C + c]; }
-  d_table[ids[n] * dims.C + c] += sum;
+  d_table[row * dims.C + c] += sum;
 }

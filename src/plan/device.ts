@@ -43,8 +43,15 @@ export function debugWords(text: string | undefined): Set<DebugWord> {
   return new Set(DEBUG_WORDS.filter((word) => asked.includes(word)));
 }
 
+export interface GpuOptions {
+  debug?: ReadonlySet<DebugWord>;
+  guard?: number;
+  /** Bind at most so many bytes at once, where the adapter would bind more: a test aid. */
+  bindingBytes?: number;
+}
+
 /** A device with all of its adapter's limits. Errors when there is no adapter; says what to install. */
-export async function openGpu(options: { debug?: ReadonlySet<DebugWord>; guard?: number } = {}): Promise<Gpu> {
+export async function openGpu(options: GpuOptions = {}): Promise<Gpu> {
   if (!navigator.gpu) throw new Error("Cannot open a GPU: this runtime has no WebGPU (navigator.gpu is missing)");
   // One adapter gives one device by the standard, so each call asks for an adapter of its own.
   const adapter = await navigator.gpu.requestAdapter({ powerPreference: "high-performance" });
@@ -76,7 +83,7 @@ export async function openGpu(options: { debug?: ReadonlySet<DebugWord>; guard?:
     f16: device.features.has("shader-f16"),
     workgroupBytes: device.limits.maxComputeWorkgroupStorageSize,
     workgroupInvocations: device.limits.maxComputeInvocationsPerWorkgroup,
-    bindingBytes: device.limits.maxStorageBufferBindingSize,
+    bindingBytes: Math.min(device.limits.maxStorageBufferBindingSize, options.bindingBytes ?? Infinity),
   };
 
   let failure: string | null = null;

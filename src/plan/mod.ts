@@ -1,5 +1,6 @@
 export * from "./tensor.ts";
 export * from "./device.ts";
+export { type DryGpu, openDryGpu } from "./dry.ts";
 export { checkGuards } from "./guard.ts";
 export * from "./store.ts";
 export * from "./plan.ts";

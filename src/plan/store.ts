@@ -9,12 +9,10 @@ import { byteLength, type DType, elements, newStorage, type Shape, type Storage,
 const ALIGN = 256;
 const align = (bytes: number) => Math.ceil(bytes / ALIGN) * ALIGN;
 
+/** Largest staging buffer: what is longer goes up and comes back in pieces. */
+export const STAGING_BYTES = 64 << 20;
+
 function allocate(gpu: Gpu, bytes: number, label: string): GPUBuffer {
-  if (bytes > gpu.limits.maxStorageBufferBindingSize) {
-    throw new Error(
-      `Cannot allocate ${label}: ${bytes} bytes, the adapter binds at most ${gpu.limits.maxStorageBufferBindingSize}`,
-    );
-  }
   const usage = GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_DST | GPUBufferUsage.COPY_SRC;
   const buffer = makeBuffer(gpu, label, Math.max(align(bytes), ALIGN) + gpu.guard, usage);
   placeSentinels(gpu, buffer, label, bytes);
@@ -24,6 +22,10 @@ function allocate(gpu: Gpu, bytes: number, label: string): GPUBuffer {
 /** A zero-initialised tensor with a buffer of its own: step inputs, caches, counters. Shared by any number of plans. */
 export function persistent(gpu: Gpu, name: string, shape: Shape, dtype: DType = "f32"): Tensor {
   const bytes = byteLength({ shape, dtype });
+  const { bindingBytes } = gpu.traits;
+  if (bytes > bindingBytes) {
+    throw new Error(`Cannot allocate ${name}: ${bytes} bytes, the adapter binds at most ${bindingBytes}`);
+  }
   const buffer = allocate(gpu, bytes, name);
   return {
     name,
@@ -48,7 +50,16 @@ export function write(gpu: Gpu, tensor: Tensor, data: Float32Array | Float16Arra
     throw new Error(`Cannot write ${tensor.name}: ${data.length} elements into [${tensor.shape.join(",")}]`);
   }
   flushReaders(gpu, tensor.storage);
-  gpu.device.queue.writeBuffer(buffer, tensor.offset, data as unknown as BufferSource);
+  const { queue } = gpu.device;
+  if (data.byteLength <= STAGING_BYTES) {
+    return queue.writeBuffer(buffer, tensor.offset, data as unknown as BufferSource);
+  }
+  // The driver keeps a copy of what is written until the next submit: a large tensor goes in pieces, each submitted.
+  const bytes = new Uint8Array(data.buffer as ArrayBuffer, data.byteOffset, data.byteLength);
+  for (let at = 0; at < bytes.length; at += STAGING_BYTES) {
+    queue.writeBuffer(buffer, tensor.offset + at, bytes.subarray(at, at + STAGING_BYTES));
+    queue.submit([]);
+  }
 }
 
 export interface WeightSpec {
@@ -63,7 +74,10 @@ export interface WeightSpec {
   packs?: readonly { name: string; shape: Shape }[];
 }
 
-/** One flat run of weights with its gradient and Adam moments; split only where the adapter's binding limit forces it. */
+/**
+ * One flat run of weights with its gradient and Adam moments, as long as the adapter binds at once. A tensor beyond that
+ * has a buffer to itself and several pages, each a part of it; ops that use such a tensor take it by rows (`rowRanges`).
+ */
 export interface WeightPage {
   readonly elements: number;
   readonly decay: boolean;
@@ -85,7 +99,7 @@ export interface Weights {
 
 /** Lays tensors out in flat pages. With `training`, each page gets gradients and both moments: 16 bytes a parameter. */
 export function createWeights(gpu: Gpu, specs: readonly WeightSpec[], training: boolean): Weights {
-  const limit = gpu.limits.maxStorageBufferBindingSize;
+  const limit = gpu.traits.bindingBytes;
   const named = { tensors: new Map<string, Tensor>(), packed: new Map<string, Tensor>() };
   const pages: WeightPage[] = [];
   for (const decay of [true, false]) {
@@ -96,7 +110,7 @@ export function createWeights(gpu: Gpu, specs: readonly WeightSpec[], training: 
       while (end < group.length && (end === start || bytes + align(byteLength(group[end])) <= limit)) {
         bytes += align(byteLength(group[end++]));
       }
-      pages.push(createPage(gpu, group.slice(start, end), bytes, decay, training, named));
+      pages.push(...createPages(gpu, group.slice(start, end), bytes, decay, training, named));
       start = end;
     }
   }
@@ -104,14 +118,15 @@ export function createWeights(gpu: Gpu, specs: readonly WeightSpec[], training: 
   return { ...named, pages, parameters };
 }
 
-function createPage(
+/** One buffer for each kind, and its pages. */
+function createPages(
   gpu: Gpu,
   specs: readonly WeightSpec[],
   bytes: number,
   decay: boolean,
   training: boolean,
   { tensors, packed }: Pick<Weights, "tensors" | "packed">,
-): WeightPage {
+): WeightPage[] {
   const kind = decay ? "decayed" : "undecayed";
   const flat = (name: string, extra: Partial<Storage> = {}): Tensor => {
     const label = `${name}.${kind}`;
@@ -140,14 +155,23 @@ function createPage(
     }
     offset += align(byteLength(spec));
   }
-  return {
-    elements: bytes / 4,
-    decay,
-    weights,
-    gradients,
-    firstMoments: training ? flat("firstMoments") : undefined,
-    secondMoments: training ? flat("secondMoments") : undefined,
-  };
+  const firstMoments = training ? flat("firstMoments") : undefined;
+  const secondMoments = training ? flat("secondMoments") : undefined;
+  // Parts begin at multiples of 64 KiB, so that whatever is kept per block of weights has whole blocks.
+  const limit = Math.max(ALIGN, Math.floor(gpu.traits.bindingBytes / 65536) * 65536 || gpu.traits.bindingBytes);
+  return Array.from({ length: Math.ceil(bytes / limit) }, (_, i) => {
+    const elements = Math.min(limit, bytes - i * limit) / 4;
+    const part = <T extends Tensor | undefined>(whole: T): T =>
+      whole && { ...whole, shape: [elements], offset: whole.offset + i * limit };
+    return {
+      elements,
+      decay,
+      weights: part(weights),
+      gradients: part(gradients),
+      firstMoments: part(firstMoments),
+      secondMoments: part(secondMoments),
+    };
+  });
 }
 
 export interface Reader {
@@ -155,9 +179,6 @@ export interface Reader {
   read(): Promise<(Float32Array | Uint32Array | Int32Array)[]>;
   destroy(): void;
 }
-
-/** Largest staging buffer: what is longer comes back in pieces, each a map of its own. */
-export const STAGING_BYTES = 64 << 20;
 
 interface Piece {
   readonly tensor: number;

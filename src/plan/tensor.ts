@@ -73,3 +73,32 @@ export function rows(tensor: Tensor, start: number, count: number): Tensor {
   }
   return { ...tensor, shape: [count, ...tensor.shape.slice(1)], offset };
 }
+
+/**
+ * The fewest runs of rows of at most `bytes` bytes each that can be bound: every one but the last has as many rows as
+ * `granule` allows (a multiple of it, and at a bindable offset). One run where the whole tensor fits.
+ */
+export function rowRanges(tensor: Tensor, bytes: number, granule = 1): { first: number; count: number }[] {
+  const [all] = tensor.shape;
+  if (byteLength(tensor) <= bytes) return [{ first: 0, count: all }];
+  const row = elements(tensor.shape.slice(1)) * bytesOf(tensor.dtype);
+  const step = lcm(granule, 256 / gcd(256, row));
+  const count = Math.floor(bytes / row / step) * step;
+  if (count === 0) {
+    throw new Error(
+      `Cannot take ${showTensor(tensor)} by rows: ${step} rows have ${
+        step * row
+      } bytes, the adapter binds at most ${bytes}`,
+    );
+  }
+  return Array.from({ length: Math.ceil(all / count) }, (_, i) => ({
+    first: i * count,
+    count: Math.min(count, all - i * count),
+  }));
+}
+
+function gcd(a: number, b: number): number {
+  return b === 0 ? a : gcd(b, a % b);
+}
+
+const lcm = (a: number, b: number) => a / gcd(a, b) * b;

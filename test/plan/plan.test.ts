@@ -20,6 +20,28 @@ let gpu: Gpu;
 beforeAll(async () => void (gpu = await openGpu()));
 afterAll(() => gpu.close());
 
+describe("work that waits", () => {
+  test("goes to the GPU before the host writes what it reads, and only then", async () => {
+    const x = persistent(gpu, "x", [4]);
+    const other = persistent(gpu, "other", [4]);
+    const sum = persistent(gpu, "sum", [4]);
+    const plan = new Plan("waiting", gpu);
+    accumulateInto(plan, x, sum);
+    const executable = await compile(gpu, plan);
+    write(gpu, x, Float32Array.of(1, 2, 3, 4));
+    await executable.enqueue();
+    write(gpu, other, new Float32Array(4));
+    expect(gpu.pending.length).toBe(1);
+    write(gpu, x, Float32Array.of(10, 20, 30, 40));
+    expect(gpu.pending.length).toBe(0);
+    await executable.enqueue(2);
+    const reader = createReader(gpu, [sum]);
+    expect([...(await reader.read())[0]]).toEqual([21, 42, 63, 84]);
+    reader.destroy();
+    executable.destroy();
+  });
+});
+
 describe("recording", () => {
   test("stops at shapes that disagree, naming the kernel, both tensors and both numbers", () => {
     const plan = new Plan("p");
