@@ -15,11 +15,18 @@ export interface Replay {
   readonly bound: ReadonlySet<Storage>;
 }
 
-/** Submits all that waits, in order, in one pass and one submit. */
-export function flush(gpu: Gpu): void {
+/** Submits all that waits, in order, in one pass and one submit, which ends with what `also` encodes (copies for a readback). */
+export function flush(gpu: Gpu, also?: (encoder: GPUCommandEncoder) => void): void {
   const { pending, device } = gpu;
-  if (pending.length === 0) return;
+  if (pending.length === 0 && !also) return;
   const encoder = device.createCommandEncoder();
+  if (pending.length > 0) encodePending(gpu, encoder);
+  also?.(encoder);
+  device.queue.submit([encoder.finish()]);
+  gpu.check();
+}
+
+function encodePending({ pending }: Gpu, encoder: GPUCommandEncoder): void {
   const pass = encoder.beginComputePass();
   let pipeline: GPUComputePipeline | null = null;
   for (let p = 0; p < pending.length; p++) {
@@ -32,8 +39,6 @@ export function flush(gpu: Gpu): void {
   }
   pass.end();
   pending.length = 0;
-  device.queue.submit([encoder.finish()]);
-  gpu.check();
 }
 
 /** Called before memory is written from the host: what waits was recorded to see the old contents. */

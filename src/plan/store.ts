@@ -209,22 +209,20 @@ function readRounds(lengths: readonly number[], limit: number): Piece[][] {
  * several where the tensors are longer than the staging buffer may be.
  */
 export function createReader(gpu: Gpu, tensors: readonly Tensor[], placeOf = persistentPlace): Reader {
-  const { device } = gpu;
   const lengths = tensors.map(byteLength);
   const rounds = readRounds(lengths, STAGING_BYTES);
   const size = Math.max(ALIGN, ...rounds.flat().map(({ to, bytes }) => to + align(bytes)));
   const staging = makeBuffer(gpu, "readback", size, GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST);
   return {
     async read() {
-      flush(gpu);
       const host = lengths.map((length) => new Uint8Array(length));
       for (const round of rounds) {
-        const encoder = device.createCommandEncoder();
-        for (const { tensor, from, to, bytes } of round) {
-          const { buffer, offset } = placeOf(tensors[tensor]);
-          encoder.copyBufferToBuffer(buffer, offset + from, staging, to, bytes);
-        }
-        device.queue.submit([encoder.finish()]);
+        flush(gpu, (encoder) => {
+          for (const { tensor, from, to, bytes } of round) {
+            const { buffer, offset } = placeOf(tensors[tensor]);
+            encoder.copyBufferToBuffer(buffer, offset + from, staging, to, bytes);
+          }
+        });
         await staging.mapAsync(GPUMapMode.READ);
         gpu.check();
         const mapped = new Uint8Array(staging.getMappedRange());
