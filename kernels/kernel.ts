@@ -1,12 +1,14 @@
 /** How a WGSL file becomes a Kernel of the plan: library functions joined in front, one header line, binding kinds. */
 import grid from "../wgsl/lib/grid.wgsl" with { type: "text" };
+import elem1 from "../wgsl/lib/elem1.wgsl" with { type: "text" };
+import elem4 from "../wgsl/lib/elem4.wgsl" with { type: "text" };
 import gelu from "../wgsl/lib/gelu.wgsl" with { type: "text" };
 import philox from "../wgsl/lib/philox.wgsl" with { type: "text" };
 import sigmoid from "../wgsl/lib/sigmoid.wgsl" with { type: "text" };
 import type { Access, Kernel, Plan, Tensor } from "../src/plan/mod.ts";
 import { showTensor } from "../src/plan/mod.ts";
 
-const LIBRARY: Record<string, string> = { gelu, grid, philox, sigmoid };
+const LIBRARY: Record<string, string> = { elem1, elem4, gelu, grid, philox, sigmoid };
 
 /**
  * Complete WGSL of a shader file. Its first line may be `// uses: philox, grid`: those files of wgsl/lib go in front.
@@ -22,16 +24,9 @@ export function assemble(code: string, header?: string): string {
   return [line, ...library, code].filter(Boolean).join("\n");
 }
 
-/** Headers of shaders that go along rows or flat memory: one f32 at a time, or four where the width is a multiple of 4. */
-const SCALAR = "alias Elem = f32; const LANES = 1u; fn across(v: Elem) -> f32 { return v; }";
-const VEC4 = "alias Elem = vec4f; const LANES = 4u; fn across(v: Elem) -> f32 { return dot(v, Elem(1.0)); }";
-
-/** A kernel in both widths: `widths(...)[lanesOf(C)]`. */
+/** A kernel whose file uses `elem1`, also with four numbers at a time: `widths(...)[lanesOf(C)]`. */
 export function widths(...[name, code, options]: Parameters<typeof kernel>): Record<1 | 4, Kernel> {
-  return {
-    1: kernel(name, code, { ...options, header: SCALAR }),
-    4: kernel(name, code, { ...options, header: VEC4 }),
-  };
+  return { 1: kernel(name, code, options), 4: kernel(name, code.replace("elem1", "elem4"), options) };
 }
 
 /** Numbers that one load of a row of `width` takes. */

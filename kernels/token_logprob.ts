@@ -1,31 +1,63 @@
 /**
  * Linear head and log-probability in one: logp[n] = z[n,y] - logsumexp(z[n,:]), z = h w^T, over chunks of the vocabulary,
- * so that at most 32 MiB of logits exist at a time (64 columns at least; one chunk when that is the whole vocabulary) and
- * never their gradient beside them. The backward pass recomputes each chunk and turns it into its gradient in place:
- * dz = dlogp (onehot - softmax), dh += dz w_chunk, dw_chunk += dz^T h.
+ * so that at most 32 MiB of logits exist at a time (64 columns at least) and never their gradient beside them. The
+ * backward pass turns each chunk into its gradient in place: dz = dlogp (onehot - softmax), dh += dz w_chunk,
+ * dw_chunk += dz^T h. Where one chunk is the whole vocabulary, its logits are kept for that; of several, each is computed again.
  */
 import foldCode from "../wgsl/token_logprob.wgsl" with { type: "text" };
-import finishCode from "../wgsl/token_logprob_finish.wgsl" with { type: "text" };
 import backwardCode from "../wgsl/token_logprob_backward.wgsl" with { type: "text" };
-import { elements, rows } from "../src/plan/mod.ts";
-import { groups, kernel, type Plan, same, type Tensor } from "./kernel.ts";
+import { elements, type Op, power, rows } from "../src/plan/mod.ts";
+import { groups, lanesOf, type Plan, same, type Tensor, widths } from "./kernel.ts";
 import { recordNn, recordNt, recordTn } from "./matmul.ts";
 
-const fold = kernel("token_logprob.fold", foldCode, {
+const foldKernels = widths("token_logprob.fold", foldCode, {
   entry: "fold",
-  bindings: ["read", "read", "read_write", "read_write"],
+  bindings: ["read", "read", "read", "read_write", "read_write", "read_write", "read_write"],
   dims: ["N", "W", "first"],
 });
-const finish = kernel("token_logprob.finish", finishCode, {
-  entry: "main",
-  bindings: ["read", "read", "read", "read_write", "read_write"],
-  dims: ["N"],
-});
-const gradient = kernel("token_logprob.backward", backwardCode, {
+const gradient = widths("token_logprob.backward", backwardCode, {
   entry: "main",
   bindings: ["read", "read", "read", "read_write"],
   dims: ["N", "W", "first"],
 });
+
+interface FoldSizes {
+  N: number;
+  /** Tokens of the chunk, and the first of them. */
+  W: number;
+  first: number;
+  last: boolean;
+}
+
+/** `size` invocations a workgroup, `team` of them fold a row. */
+function foldVariant(name: string, size: number, team: number) {
+  return {
+    name,
+    fits: () => true,
+    record(plan: Plan, [logits, targets, ...state]: readonly Tensor[], { N, W, first, last }: FoldSizes) {
+      plan.dispatch(foldKernels[lanesOf(W)], [logits, logits, targets, ...state], {
+        dims: { N, W, first },
+        constants: { SIZE: size, TEAM: team, FIRST: Number(first === 0), LAST: Number(last) },
+        workgroups: groups(N, size / team),
+        flops: 6 * N * W,
+      });
+    },
+  };
+}
+
+/** logits, targets -> stats, best (not by the last chunk), logprob, aux (by the last one). */
+const foldOp: Op<FoldSizes> = {
+  name: "token_logprob.fold",
+  writes: [2, 3, 4, 5],
+  shapeClass: ({ N, W }) => `${power(N)}x${power(W)}`,
+  variants: [
+    foldVariant("workgroup a row", 64, 64),
+    foldVariant("invocation a row", 32, 1),
+    foldVariant("large workgroup a row", 256, 256),
+  ],
+  prefer: ({ W }, { software }) =>
+    software ? "invocation a row" : W >= 4096 ? "large workgroup a row" : "workgroup a row",
+};
 
 /** Largest scratch of a chunk: it bounds memory, and larger chunks no longer make the products faster. */
 const CHUNK_BYTES = 32 << 20;
@@ -61,26 +93,29 @@ export function tokenLogprob(plan: Plan, h: Tensor, w: Tensor, targets: Tensor, 
     return { logits, head };
   };
 
-  const stats = plan.value("logprob.stats", [N, 4]);
-  const best = plan.value("logprob.best", [N], "u32");
+  // What one chunk leaves to the next.
+  const stats = plan.value("logprob.stats", chunks.length > 1 ? [N, 4] : [4]);
+  const best = plan.value("logprob.best", chunks.length > 1 ? [N] : [1], "u32");
   const logprob = plan.value("logprob", [N]);
   const aux = plan.value("logprob.aux", [3, N]);
+  let kept: ReturnType<typeof logitsOf> | null = null;
   for (const each of chunks) {
-    const { logits } = logitsOf(each);
-    const dims = { N, W: each.width, first: each.first };
-    plan.dispatch(fold, [logits, targets, stats, best], { dims, workgroups: groups(N), flops: 5 * N * each.width });
+    const { first, width } = each;
+    const found = logitsOf(each);
+    const last = first + width === V;
+    plan.variant(foldOp, [found.logits, targets, stats, best, logprob, aux], { N, W: width, first, last });
+    if (chunks.length === 1) kept = found;
   }
-  plan.dispatch(finish, [stats, best, targets, logprob, aux], { dims: { N }, workgroups: groups(N, 64) });
 
   plan.op([logprob], [h, w], () => {
     const dLogprob = plan.gradient(logprob);
     const dw = plan.target(w); // once: every chunk writes rows of its own
     for (const each of chunks) {
       const { first, width } = each;
-      const { logits, head } = logitsOf(each);
-      plan.dispatch(gradient, [targets, aux, dLogprob, logits], {
+      const { logits, head } = kept ?? logitsOf(each);
+      plan.dispatch(gradient[lanesOf(width)], [targets, aux, dLogprob, logits], {
         dims: { N, W: width, first },
-        workgroups: groups(N * width, 64),
+        workgroups: groups(N),
         flops: 3 * N * width,
       });
       const dh = plan.target(h);

@@ -1,5 +1,4 @@
-// uses: grid
-// header: alias Elem = f32; const LANES = 1u; fn across(v: Elem) -> f32 { return v; }
+// uses: elem1, grid
 // y[N,C] = table[V,C] at ids[N], with POSITIONS plus position_table[P,C] at positions[N].
 // `table` is bound from row `first` on, `count` rows of it: tokens of other rows are left to another dispatch.
 struct Dims { N: u32, C: u32, first: u32, count: u32 } // C in Elems

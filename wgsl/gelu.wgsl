@@ -1,5 +1,4 @@
-// uses: grid, gelu
-// header: alias Elem = f32; const LANES = 1u; fn across(v: Elem) -> f32 { return v; }
+// uses: elem1, grid, gelu
 // y = gelu(x), and dx (+)= dy gelu'(x). N counts Elems.
 struct Dims { N: u32 }
 @group(0) @binding(0) var<uniform> dims: Dims;

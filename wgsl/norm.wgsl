@@ -1,5 +1,4 @@
-// uses: grid
-// header: alias Elem = f32; const LANES = 1u; fn across(v: Elem) -> f32 { return v; }
+// uses: elem1, grid
 // y = (x - mean) inv gain + bias, inv = 1 / sqrt(mean((x - mean)^2) + eps) (LayerNorm, Ba et al. 2016). Without CENTER the
 // mean and the bias are 0 (RMSNorm, Zhang & Sennrich 2019). TEAM invocations find the statistics of a row, SIZE / TEAM rows a
 // workgroup; then all of them go along the columns, so that gain and bias are read once for all of these rows.

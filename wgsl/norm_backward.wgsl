@@ -1,5 +1,4 @@
-// uses: grid
-// header: alias Elem = f32; const LANES = 1u; fn across(v: Elem) -> f32 { return v; }
+// uses: elem1, grid
 // With h = (x - mean) inv and g = dy gain: dx = inv (g - mean(g) - h mean(g h)), without CENTER dx = inv (g - h mean(g h));
 // d_gain = sum of dy h, d_bias = sum of dy over all rows: parts[s] holds both sums over the rows of workgroup s. TEAM
 // invocations find the two means of a row, SIZE / TEAM rows a workgroup; then all of them go along the columns.

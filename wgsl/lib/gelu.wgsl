@@ -1,4 +1,4 @@
-// header: alias Elem = f32;
+// uses: elem1
 // GELU on Elem (f32 or vec4f), tanh form (Hendrycks & Gimpel 2016): 0.5 x (1 + tanh u) = x sigmoid(2 u), u = sqrt(2 / pi) (x + 0.044715 x^3). The
 // exponent is never positive: WGSL may assume that no infinities occur, so exp must not overflow to one.
 fn gelu_gate(x: Elem) -> Elem {

@@ -1,0 +1,6 @@
+// What shaders that go along rows take at a time: one f32. elem4.wgsl has the same for four of them.
+alias Elem = f32;
+const LANES = 1u;
+fn across(v: Elem) -> f32 { return v; }
+fn highest(v: Elem) -> f32 { return v; }
+fn onehot(place: u32) -> Elem { return select(0.0, 1.0, place == 0u); }
