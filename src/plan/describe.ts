@@ -17,7 +17,9 @@ export function describe(plan: Plan, memory: MemoryPlan): string {
   const flops = plan.dispatches.reduce((sum, dispatch) => sum + dispatch.flops, 0);
   return [
     `plan ${plan.name}: ${plan.dispatches.length} dispatches, ${amount(flops)}FLOP, values ${amount(shared)}B in ` +
-    `${memory.sizes.length} buffers (${amount(memory.unsharedBytes)}B unshared)`,
+    `${memory.sizes.length} buffers (${(shared / memory.liveBytes).toFixed(2)} x what lives at once; ${
+      amount(memory.unsharedBytes)
+    }B unshared)`,
     ...lines,
   ].join("\n");
 }

@@ -52,8 +52,12 @@ export function planMemory(plan: Plan, share: boolean, longest = 2 ** 31 - 256):
   };
   if (share) {
     const floor = mostLive(others, plan.dispatches.length);
-    for (const order of ORDERS) {
-      const placed = place(others, order, longest);
+    for (const compare of ORDERS) {
+      const placed = place(
+        others,
+        others.map((_, i) => i).sort((a, b) => compare(others[a], others[b]) || a - b),
+        longest,
+      );
       if (total(placed.sizes) < total(best.sizes)) best = placed;
       if (total(best.sizes) === floor) break;
     }
@@ -120,12 +124,12 @@ interface Placement {
   sizes: number[];
 }
 
-function place(lives: readonly Life[], order: (a: Life, b: Life) => number, longest: number): Placement {
-  const ordered = lives.map((life, i) => ({ life, i })).sort((a, b) => order(a.life, b.life) || a.i - b.i);
+function place(lives: readonly Life[], order: readonly number[], longest: number): Placement {
   const places = new Array<Place>(lives.length);
   const sizes: number[] = [];
   const occupants: { life: Life; offset: number }[][] = []; // by offset
-  for (const { life, i } of ordered) {
+  for (const i of order) {
+    const life = lives[i];
     let buffer = sizes.length, offset = 0, growth = life.bytes;
     for (let b = 0; b < sizes.length && growth > 0; b++) {
       const at = firstGap(occupants[b], life);

@@ -185,14 +185,29 @@ export class Plan {
         backward: () => {
           const resumed = this.tape;
           this.tape = [];
+          const start = this.dispatches.length;
           const again = block();
+          const end = this.dispatches.length;
           this.gradients.set(again.storage, this.gradient(output));
           this.unwind(this.tape);
           this.tape = resumed;
+          this.dropUnread(start, end);
         },
       });
     }
     return output;
+  }
+
+  /** Takes back those of the dispatches [start, end) that only write values which nothing behind them binds. */
+  private dropUnread(start: number, end: number): void {
+    const needed = new Set(this.dispatches.slice(end).flatMap(({ tensors }) => tensors.map(({ storage }) => storage)));
+    for (let i = end - 1; i >= start; i--) {
+      const { kernel, tensors } = this.dispatches[i];
+      const written = tensors.filter((_, k) => kernel.bindings[k] !== "read");
+      if (written.every(({ storage }) => storage.kind === "value" && !needed.has(storage))) {
+        this.dispatches.splice(i, 1);
+      } else for (const { storage } of tensors) needed.add(storage);
+    }
   }
 
   /** Keeps a value's memory to itself until the end of the plan, so that it can be read back. */

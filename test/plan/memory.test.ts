@@ -85,13 +85,30 @@ describe("shared memory", () => {
       }
     });
 
-    test(`takes at most 1.1 times the bytes that live at one time (${words})`, () => {
+    // With recomputation the logits outweigh all else for a few dispatches, and what meets them needs buffers of its own.
+    const bound = recompute ? 1.2 : 1.05;
+    test(`takes at most ${bound} times the bytes that live at one time (${words})`, () => {
       const memory = planMemory(recorded(recompute), true);
       expect(total(memory.sizes)).toBeGreaterThanOrEqual(memory.liveBytes);
-      expect(total(memory.sizes) / memory.liveBytes).toBeLessThan(1.1);
-      expect(memory.liveBytes).toBeLessThan(memory.unsharedBytes / 2);
+      expect(total(memory.sizes) / memory.liveBytes).toBeLessThan(bound);
+      expect(memory.liveBytes).toBeLessThan(0.7 * memory.unsharedBytes);
     });
   }
+
+  test("a block that runs again leaves out what only its output needs", () => {
+    const [plain, again] = [recorded(false), recorded(true)];
+    const count = (plan: Plan, name: RegExp) => plan.dispatches.filter(({ kernel }) => name.test(kernel.name)).length;
+    expect(count(again, /^swiglu.forward/)).toBe(2 * count(plain, /^swiglu.forward/));
+    expect(count(again, /^attention.*forward/)).toBe(2 * count(plain, /^attention.*forward/));
+    const values = new Map<Storage, number>();
+    for (const { tensors } of again.dispatches) {
+      for (const storage of new Set(tensors.map((tensor) => tensor.storage))) {
+        if (storage.kind === "value") values.set(storage, (values.get(storage) ?? 0) + 1);
+      }
+    }
+    const once = [...values].flatMap(([{ name }, uses]) => uses < 2 ? [name] : []);
+    expect(once.filter((name) => /sum|mlp/.test(name))).toEqual(["logprob.sum"]); // the loss
+  });
 
   test("is planned the same way every time", () => {
     const [one, two] = [planMemory(recorded(true), true), planMemory(recorded(true), true)];
@@ -103,7 +120,7 @@ describe("shared memory", () => {
     const plan = recorded(false);
     const limit = Math.max(...planMemory(plan, false).sizes);
     const { sizes, liveBytes } = planMemory(plan, true, limit);
-    expect(limit).toBeLessThan(liveBytes / 3);
+    expect(limit).toBeLessThan(liveBytes / 2);
     expect(Math.max(...sizes)).toBeLessThanOrEqual(limit);
   });
 
