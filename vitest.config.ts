@@ -1,5 +1,5 @@
-// Two projects run the same kernel tests: `deno` (naga on the machine's Vulkan driver) and `browser` (Tint on
-// Chromium's SwiftShader). Start one with `deno run -A npm:vitest@5.1.1 run --project deno test/plan`.
+// Three projects run the same kernel tests: `deno` (naga on the machine's Vulkan driver), `narrow` (the same with subgroups of
+// half as many lanes) and `browser` (Tint on Chromium's SwiftShader). Start one with `deno run -A npm:vitest@5.1.1 run --project deno test/plan`.
 import { existsSync } from "node:fs";
 import { delimiter, join } from "node:path";
 import process from "node:process";
@@ -61,8 +61,19 @@ export default defineConfig({
           name: "deno",
           pool: "forks", // threads, vmThreads and vmForks fail under Deno
           include: ["test/**/*.test.ts"],
-          exclude: ["test/browser/**"],
+          exclude: ["test/browser/**", "test/narrow/**"],
           setupFiles: ["test/setup_deno.ts"],
+          testTimeout: 60_000,
+          hookTimeout: 60_000,
+        },
+      },
+      {
+        plugins: [textImports()],
+        test: {
+          name: "narrow",
+          pool: "forks",
+          include: ["test/narrow/**/*.test.ts", "test/kernels/**/*.test.ts", "test/model/gpt_golden.test.ts"],
+          setupFiles: ["test/setup_narrow.ts"],
           testTimeout: 60_000,
           hookTimeout: 60_000,
         },

@@ -1,4 +1,4 @@
-// `deno task test`: what a machine lacks for the tests is installed, then all checks and both vitest projects run. The
+// `deno task test`: what a machine lacks for the tests is installed, then all checks and all vitest projects run. The
 // last line is `N passed, N failed` and nothing else; a check counts as one test. With --stop (deno task ok) the first
 // failing check ends the run. Words that follow go to vitest, a path for instance: deno task test test/plan
 import { ensureAdapterForChildren, ensureChromium } from "../src/cli/setup.ts";
@@ -16,7 +16,8 @@ try {
   await setUp();
   await runChecks();
   const checks = total.passed + total.failed;
-  await runProject("deno", 0.65 * DEADLINE_MS); // so that a hang in there leaves the other its time
+  await runProject("deno", 0.6 * DEADLINE_MS); // so that a hang in there leaves the others their time
+  await runProject("narrow", 0.75 * DEADLINE_MS);
   await runProject("browser", DEADLINE_MS);
   if (total.passed + total.failed === checks) throw new Error(`no test ran: no test file matches ${words.join(" ")}`);
 } catch (error) {
@@ -73,7 +74,7 @@ async function runProject(project: string, untilMs: number) {
   Deno.removeSignalListener("SIGINT", interrupt);
 
   const result = await readReport(report);
-  if (words.length > 0 && code === 0 && result?.testResults.length === 0) return; // the path belongs to the other project
+  if (words.length > 0 && code === 0 && result?.testResults.length === 0) return; // the path belongs to another project
   const count = countVitest(result, code);
   total.passed += count.passed;
   total.failed += count.failed;
