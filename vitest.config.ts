@@ -72,7 +72,12 @@ export default defineConfig({
         test: {
           name: "narrow",
           pool: "forks",
-          include: ["test/narrow/**/*.test.ts", "test/kernels/**/*.test.ts", "test/model/gpt_golden.test.ts"],
+          include: [
+            "test/narrow/**/*.test.ts",
+            "test/kernels/**/*.test.ts",
+            "test/model/gpt_golden.test.ts",
+            "test/model/variants.test.ts",
+          ],
           setupFiles: ["test/setup_narrow.ts"],
           testTimeout: 60_000,
           hookTimeout: 60_000,
@@ -88,6 +93,7 @@ export default defineConfig({
             "test/kernels/**/*.test.ts",
             "test/plan/**/*.test.ts",
             "test/model/gpt_golden.test.ts",
+            "test/model/variants.test.ts",
           ],
           testTimeout: 120_000,
           hookTimeout: 120_000,
