@@ -4,7 +4,8 @@
  */
 import { Command } from "commander";
 import { ensureAdapterForChildren } from "../src/cli/setup.ts";
-import { type Host, runOn, runTorch } from "./peers/hosts.ts";
+import { runInChromium } from "./peers/chromium.ts";
+import { runInDeno, runTorch } from "./peers/hosts.ts";
 import { bundleContestant, fetchPackages } from "./peers/packages.ts";
 import { disagreements, type GoldenShape, peerRows, stepMilliseconds } from "./peers/rows.ts";
 import { type PeerRun, shapes } from "./peers/workload.ts";
@@ -38,6 +39,8 @@ export const PEERS: PeersOptions = {
   only: [],
 };
 
+type Host = "deno" | "chromium";
+
 interface Entry {
   key: string;
   hosts: Host[];
@@ -52,7 +55,10 @@ async function entries(only: string[]): Promise<Entry[]> {
     return {
       key,
       hosts,
-      run: async (host, shape, steps) => runOn(host, { bundle: await bundle, backend, shape, steps }),
+      run: async (host, shape, steps) => {
+        const run = host === "deno" ? runInDeno : runInChromium;
+        return run({ bundle: await bundle, backend, shape, steps });
+      },
     };
   };
   await fetchPackages();
@@ -89,6 +95,7 @@ export async function benchPeers(options: PeersOptions, say: (line: string) => v
             runs.get(key)!.push(result);
             say(`${host} ${shape} ${result.contestant}: ${stepMilliseconds([result]).toFixed(0)} ms, ${steps} steps`);
           } catch (error) {
+            if (key === "etalon") throw error; // a comparison without ours says nothing
             runs.delete(key);
             say(`${host} ${shape} ${key} did not run: ${(error as Error).message}`);
           }

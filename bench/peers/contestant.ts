@@ -60,5 +60,5 @@ export async function runContestant(
 
 async function adapterName(): Promise<string> {
   const info = (await navigator.gpu.requestAdapter({ powerPreference: "high-performance" }))?.info;
-  return [info?.vendor, info?.architecture, info?.device, info?.description].filter(Boolean).join(" | ");
+  return info?.description || [info?.vendor, info?.architecture].filter(Boolean).join(" ") || "unnamed adapter";
 }

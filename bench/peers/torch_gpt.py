@@ -18,7 +18,6 @@ import sys
 import time
 from contextlib import nullcontext
 
-import numpy as np
 import torch
 import torch.nn as nn
 import torch.nn.functional as F
@@ -33,14 +32,16 @@ SHAPES = {
 
 
 def mix(x):
-    x = np.atleast_1d(np.asarray(x, np.uint32))
-    x = (x ^ (x >> np.uint32(16))) * np.uint32(0x7FEB352D)
-    x = (x ^ (x >> np.uint32(15))) * np.uint32(0x846CA68B)
-    return x ^ (x >> np.uint32(16))
+    """lowbias32 of int64 tensors that hold unsigned 32-bit numbers: products wrap, and their low half is kept."""
+    x = ((x ^ (x >> 16)) * 0x7FEB352D) & 0xFFFFFFFF
+    x = ((x ^ (x >> 15)) * 0x846CA68B) & 0xFFFFFFFF
+    return x ^ (x >> 16)
 
 
 def hash32(seed, stream, index):
-    return mix(np.atleast_1d(np.asarray(index, np.uint32)) + mix(np.uint32([stream]) + mix(seed)))
+    """`index` an int64 tensor, the others numbers."""
+    whole = torch.tensor(seed, device=index.device)
+    return mix((index + mix((stream + mix(whole)) & 0xFFFFFFFF)) & 0xFFFFFFFF)
 
 
 def weight_specs(s):
@@ -65,18 +66,17 @@ def weight_specs(s):
     return specs + norm("transformer.ln_f") + matrix("lm_head", V, C)
 
 
-def weight_values(shape, mean, spread, k):
-    count = math.prod(shape)
-    u = ((hash32(1, k, np.arange(count, dtype=np.uint32)) >> np.uint32(8)).astype(np.float64) - 8388608) / 8388608
-    return (mean + spread * u).astype(np.float32).reshape(shape)
+def weight_values(shape, mean, spread, k, device="cpu"):
+    bits = hash32(1, k, torch.arange(math.prod(shape), device=device)) >> 8
+    return (mean + spread * ((bits.double() - 8388608) / 8388608)).float().reshape(shape)
 
 
 def batch_of(s, step):
-    rows = np.empty((s["B"], s["T"] + 1), np.int64)
+    rows = torch.empty(s["B"], s["T"] + 1, dtype=torch.int64)
     for b in range(s["B"]):
-        phrase = int(hash32(2, step, b)[0]) % 8
-        rows[b] = hash32(3, phrase, np.arange(s["T"] + 1) % (5 + phrase)) % s["V"]
-    return torch.from_numpy(rows[:, :-1].copy()), torch.from_numpy(rows[:, 1:].copy())
+        phrase = hash32(2, step, torch.tensor(b)).item() % 8
+        rows[b] = hash32(3, phrase, torch.arange(s["T"] + 1) % (5 + phrase)) % s["V"]
+    return rows[:, :-1].contiguous(), rows[:, 1:].contiguous()
 
 
 class Block(nn.Module):
@@ -131,7 +131,7 @@ def create(s, device="cpu", dtype=torch.float32, attention="math"):
     assert sorted(names) == sorted(name for name, *_ in specs)
     with torch.no_grad():
         for k, (name, shape, mean, spread) in enumerate(specs):
-            names[name].copy_(torch.from_numpy(weight_values(shape, mean, spread, k)))
+            names[name].copy_(weight_values(shape, mean, spread, k, device))
     return model, torch.optim.AdamW(model.parameters(), lr=1e-3, weight_decay=0.01)
 
 
@@ -140,6 +140,8 @@ def run(shape, steps, device="cpu", dtype="f32", attention="math", compiled=Fals
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = dtype == "tf32"
     model, optimizer = create(s, device, torch.float64 if dtype == "f64" else torch.float32, attention)
     forward = torch.compile(model) if compiled else model
+    if device == "cuda":
+        torch.cuda.reset_peak_memory_stats()  # what the making of the weights took is no part of a step
     losses, milliseconds = [], []
     for step in range(steps):
         ids, targets = batch_of(s, step)

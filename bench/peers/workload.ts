@@ -158,6 +158,8 @@ export interface PeerRun {
   milliseconds: number[];
   /** What a step past the second asked of the device; absent for contestants that use none. */
   device?: DeviceWork;
+  /** Most bytes torch had allocated, on CUDA. */
+  peakBytes?: number;
 }
 
 /** Calls counted in one step, and the most bytes in live buffers since the device was made. */

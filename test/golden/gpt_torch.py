@@ -39,7 +39,7 @@ def golden(shape):
     model, optimizer = gpt.create(s, dtype=torch.float64)
     row = {
         "shape": s,
-        "weights": fnv(gpt.weight_values(dims, mean, spread, k) for k, (_, dims, mean, spread) in enumerate(gpt.weight_specs(s))),
+        "weights": fnv(gpt.weight_values(dims, mean, spread, k).numpy() for k, (_, dims, mean, spread) in enumerate(gpt.weight_specs(s))),
         "batches": fnv(part.numpy().astype(np.uint32) for step in range(STEPS) for part in gpt.batch_of(s, step)),
         "losses": [],
     }
