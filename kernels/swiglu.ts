@@ -1,36 +1,28 @@
 /** SwiGLU: y = silu(gate) * up, elementwise (Shazeer 2020). */
-import forwardCode from "../wgsl/swiglu.wgsl" with { type: "text" };
-import backwardCode from "../wgsl/swiglu_backward.wgsl" with { type: "text" };
+import code from "../wgsl/swiglu.wgsl" with { type: "text" };
 import { elements } from "../src/plan/mod.ts";
-import { groups, kernel, type Plan, same, type Tensor } from "./kernel.ts";
+import { groups, lanesOf, type Plan, same, type Tensor, widths } from "./kernel.ts";
 
-const forward = kernel("swiglu.forward", forwardCode, {
-  entry: "forward",
-  bindings: ["read", "read", "read_write"],
-  dims: ["N"],
-});
-const backward = kernel("swiglu.backward", backwardCode, {
-  entry: "backward",
-  bindings: ["read", "read", "read", "read_write", "read_write"],
-  dims: ["N"],
-});
+const options = { bindings: ["read", "read", "read_write"] as const, dims: ["N", "F"] };
+const forward = widths("swiglu.forward", code, { entry: "forward", ...options });
+const backward = widths("swiglu.backward", code, { entry: "backward", ...options });
 
-/** gate and up of one shape -> the same shape. Both or neither need a gradient (they are projections of one x). */
-export function swiglu(plan: Plan, gate: Tensor, up: Tensor): Tensor {
-  const N = elements(gate.shape);
-  same("swiglu.forward", "N", N, gate, elements(up.shape), up);
-  const y = plan.value("swiglu", gate.shape);
-  plan.dispatch(forward, [gate, up, y], { dims: { N }, workgroups: groups(N, 64), flops: 5 * N });
-  plan.op([y], [gate, up], () => {
-    const dGate = plan.target(gate);
-    const dUp = plan.target(up);
-    if (!dGate || !dUp) throw new Error("Cannot record swiglu.backward: only one of gate and up needs a gradient");
-    plan.dispatch(backward, [gate, up, plan.gradient(y), dGate.tensor, dUp.tensor], {
-      dims: { N },
-      constants: { ADD_GATE: Number(dGate.add), ADD_UP: Number(dUp.add) },
-      workgroups: groups(N, 64),
-      flops: 12 * N,
-    });
+/** gateUp [.., 2F], the gate in front, as one projection gives both -> [.., F]. */
+export function swiglu(plan: Plan, gateUp: Tensor): Tensor {
+  const wide = gateUp.shape[gateUp.shape.length - 1];
+  const F = Math.floor(wide / 2);
+  same("swiglu.forward", "2F", wide, gateUp, 2 * F, { ...gateUp, name: "gate and up", shape: [2, F] });
+  const N = elements(gateUp.shape) / wide;
+  const lanes = lanesOf(F);
+  const dims = { N, F: F / lanes };
+  const workgroups = groups(N * F / lanes, 64);
+  const y = plan.value("swiglu", [...gateUp.shape.slice(0, -1), F]);
+  plan.dispatch(forward[lanes], [gateUp, gateUp, y], { dims, workgroups, flops: 5 * N * F });
+  plan.op([y], [gateUp], () => {
+    const target = plan.target(gateUp)!;
+    const constants = { ADD: Number(target.add) };
+    const tensors = [gateUp, plan.gradient(y), target.tensor];
+    plan.dispatch(backward[lanes], tensors, { dims, constants, workgroups, flops: 12 * N * F });
   });
   return y;
 }

@@ -1,9 +1,9 @@
-// uses: grid
-// y = x, or y += x: a gradient that passes through an op unchanged.
+// uses: elem1, grid
+// y = x, or y += x: a gradient that passes through an op unchanged. N counts Elems.
 struct Dims { N: u32 }
 @group(0) @binding(0) var<uniform> dims: Dims;
-@group(0) @binding(1) var<storage, read> x: array<f32>;
-@group(0) @binding(2) var<storage, read_write> y: array<f32>;
+@group(0) @binding(1) var<storage, read> x: array<Elem>;
+@group(0) @binding(2) var<storage, read_write> y: array<Elem>;
 override ADD: bool = false;
 
 @compute @workgroup_size(64)

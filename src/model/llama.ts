@@ -48,8 +48,15 @@ export function weightSpecs(config: LlamaConfig): WeightSpec[] {
       },
       { name: `${layer}.self_attn.o_proj.weight`, shape: [C, H * D], decay: true },
       { name: `${layer}.post_attention_layernorm.weight`, shape: [C], decay: false },
-      { name: `${layer}.mlp.gate_proj.weight`, shape: [F, C], decay: true },
-      { name: `${layer}.mlp.up_proj.weight`, shape: [F, C], decay: true },
+      {
+        name: `${layer}.mlp.gate_up.weight`,
+        shape: [2 * F, C],
+        decay: true,
+        packs: [
+          { name: `${layer}.mlp.gate_proj.weight`, shape: [F, C] },
+          { name: `${layer}.mlp.up_proj.weight`, shape: [F, C] },
+        ],
+      },
       { name: `${layer}.mlp.down_proj.weight`, shape: [C, F], decay: true },
     );
   }
@@ -101,12 +108,12 @@ function block(plan: Plan, model: Llama, l: number, x: Tensor, positions: Tensor
   const qkv = rope(plan, linear(plan, a, of("self_attn.qkv")), positions, model.ropeTable, model.config);
   const h = add(plan, x, linear(plan, attend(plan, l, qkv), of("self_attn.o_proj")));
   const m = rmsnorm(plan, h, of("post_attention_layernorm"), normEps);
-  const wide = swiglu(plan, linear(plan, m, of("mlp.gate_proj")), linear(plan, m, of("mlp.up_proj")));
+  const wide = swiglu(plan, linear(plan, m, of("mlp.gate_up")));
   return add(plan, h, linear(plan, wide, of("mlp.down_proj")));
 }
 
-/** Attention within a batch of B sequences of T tokens. */
-export function attendWithin(config: LlamaConfig, B: number, T: number): Attend {
+/** Attention within a batch of B rows of T tokens; with `segments` [B,T], within the segments of each row. */
+export function attendWithin(config: LlamaConfig, B: number, T: number, segments?: Tensor): Attend {
   const { H, G, D } = config;
-  return (plan, _layer, qkv) => attention(plan, qkv, { B, T, H, G, D });
+  return (plan, _layer, qkv) => attention(plan, qkv, { B, T, H, G, D, segments });
 }

@@ -1,0 +1,59 @@
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { createWeights, type Gpu, openGpu, persistent, Plan } from "../../src/plan/mod.ts";
+import { add, embedding, linear, swiglu, weightedSum } from "../../kernels/mod.ts";
+import { checkOp, GUARDED, random } from "./check_op.ts";
+import * as reference from "./reference.ts";
+
+let gpu: Gpu;
+beforeAll(async () => void (gpu = await openGpu(GUARDED)));
+afterAll(() => gpu.close());
+
+/** Columns [from, to) of x[N,C]. */
+function columns(x: Float64Array, C: number, from: number, to: number): Float64Array {
+  return Float64Array.from(
+    { length: x.length / C * (to - from) },
+    (_, i) => x[Math.floor(i / (to - from)) * C + from + i % (to - from)],
+  );
+}
+
+describe("swiglu of gate and up side by side", () => {
+  for (const [N, F] of [[3, 25], [7, 12], [1, 4]]) {
+    test(`${N} rows of twice ${F}`, () =>
+      checkOp(gpu, {
+        inputs: { x: { shape: [N, 2 * F], spread: 4 } },
+        record: (plan, t) => swiglu(plan, t.x),
+        reference: (v) => reference.swiglu(columns(v.x, 2 * F, 0, F), columns(v.x, 2 * F, F, 2 * F)),
+      }));
+  }
+  // exp(89) overflows f32, so both sides of it are here.
+  test("gates between -200 and 200", () => {
+    const gates = [-200, 200, -100, 100, -90, 90, -20, 20, 0];
+    const data = Float32Array.from([...gates, ...gates.map((_, i) => i / 4 - 1)]);
+    return checkOp(gpu, {
+      inputs: { x: { shape: [1, 18], data } },
+      record: (plan, t) => swiglu(plan, t.x),
+      reference: (v) => reference.swiglu(v.x.subarray(0, 9), v.x.subarray(9)),
+    });
+  });
+  test("an odd width is refused", () => {
+    const plan = new Plan("p", gpu);
+    expect(() => swiglu(plan, plan.value("x", [3, 7]))).toThrow(
+      "Cannot record swiglu.forward: 2F is 7 in x [3,7] but 6 in gate and up [2,3]",
+    );
+  });
+});
+
+describe("the gradient of a bias, every way to sum rows", () => {
+  for (const variant of ["one pass", "two passes"]) {
+    for (const [N, O] of [[5, 3], [67, 36], [200, 7], [131, 132]]) {
+      test(`${variant}: ${N} rows of ${O}`, async () => {
+        gpu.choices.force("sum_rows", variant);
+        await checkOp(gpu, {
+          inputs: { x: { shape: [N, 4] }, w: { shape: [O, 4] }, b: { shape: [O] } },
+          record: (plan, t) => linear(plan, t.x, t.w, t.b),
+          reference: (v) => reference.linear(v.x, v.w, N, 4, O, v.b),
+        });
+      });
+    }
+  }
+});
