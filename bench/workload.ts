@@ -1,6 +1,7 @@
 /** The fixed workloads: a model with random weights, batches of random tokens, and the plans a training step replays. */
 import { type Executable, type Gpu, persistent, Plan, type Tensor, write } from "../src/plan/mod.ts";
-import { adamw, gradNorm } from "../kernels/mod.ts";
+import { adamw, gradNorm, type Moments } from "../kernels/mod.ts";
+import { createMoments, momentTensors } from "../src/optim/moments.ts";
 import { dpoLoss } from "../src/loss/dpo.ts";
 import { sftLoss } from "../src/loss/sft.ts";
 import { type LlamaConfig, parseConfig } from "../src/model/config.ts";
@@ -60,8 +61,6 @@ export function destroyModel(model: Llama): void {
   const pages = weights.pages.flatMap((page) => [
     page.weights,
     page.gradients,
-    page.firstMoments,
-    page.secondMoments,
   ]);
   for (const tensor of [...pages, ropeTable, one]) tensor?.storage.buffer?.destroy();
 }
@@ -116,15 +115,20 @@ export function recordMicroStep(
 }
 
 /** The optimizer step: gradient norm, clipping, AdamW. Learning rate 0, so that repeated runs leave the weights alone. */
-export function recordUpdate(model: Llama): { plan: Plan; norm: Tensor; destroy(): void } {
+export function recordUpdate(
+  model: Llama,
+  kind: Moments["kind"] = "f32",
+): { plan: Plan; norm: Tensor; destroy(): void } {
   const { gpu, weights } = model;
   const hyper = persistent(gpu, "adamw.hyper", [8]);
   const norm = persistent(gpu, "adamw.norm", [2]);
   write(gpu, hyper, Float32Array.of(0, 0.9, 0.999, 1e-8, 0.01, 0.1, 0.001, 1));
   const plan = new Plan("update", model.gpu);
+  const moments = createMoments(gpu, weights.pages, kind);
   gradNorm(plan, weights.pages, hyper, norm);
-  adamw(plan, weights.pages, hyper, norm);
-  return { plan, norm, destroy: () => destroyInputs({ hyper, norm }) };
+  adamw(plan, weights.pages, moments, hyper, norm);
+  const state = Object.assign({}, ...moments.map((of, i) => Object.fromEntries(momentTensors(of, i))));
+  return { plan, norm, destroy: () => destroyInputs({ hyper, norm, ...state }) };
 }
 
 /**

@@ -1,4 +1,5 @@
 /** How a WGSL file becomes a Kernel of the plan: library functions joined in front, one header line, binding kinds. */
+import codes8 from "../wgsl/lib/codes8.wgsl" with { type: "text" };
 import grid from "../wgsl/lib/grid.wgsl" with { type: "text" };
 import elem1 from "../wgsl/lib/elem1.wgsl" with { type: "text" };
 import elem4 from "../wgsl/lib/elem4.wgsl" with { type: "text" };
@@ -8,7 +9,7 @@ import sigmoid from "../wgsl/lib/sigmoid.wgsl" with { type: "text" };
 import type { Access, Kernel, Plan, Tensor } from "../src/plan/mod.ts";
 import { showTensor } from "../src/plan/mod.ts";
 
-const LIBRARY: Record<string, string> = { elem1, elem4, gelu, grid, philox, sigmoid };
+const LIBRARY: Record<string, string> = { codes8, elem1, elem4, gelu, grid, philox, sigmoid };
 
 /**
  * Complete WGSL of a shader file. Its first line may be `// uses: philox, grid`: those files of wgsl/lib go in front.

@@ -1,5 +1,5 @@
 export { accumulateInto, add } from "./add.ts";
-export { adamw, gradNorm } from "./adamw.ts";
+export { adamw, gradNorm, MOMENT_BLOCK, type Moments } from "./adamw.ts";
 export { attention } from "./attention.ts";
 export { attentionDecode, cacheWrite } from "./decode.ts";
 export { dpo, DPO_METRICS } from "./dpo.ts";

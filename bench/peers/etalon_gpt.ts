@@ -4,6 +4,7 @@ import { adamw, tokenLogprob } from "../../kernels/mod.ts";
 import { sftLoss } from "../../src/loss/sft.ts";
 import { createGpt, gptAttendWithin, type GptConfig, gptForward, gptHeadWeight } from "../../src/model/gpt.ts";
 import { weight } from "../../src/model/weights.ts";
+import { createMoments } from "../../src/optim/moments.ts";
 import type { Contestant } from "./contestant.ts";
 import { type Batch, type GptShape, optimizer, weightSpecs, weightValues } from "./workload.ts";
 
@@ -29,7 +30,7 @@ export async function create(shape: GptShape): Promise<Contestant> {
   const loss = sftLoss(plan, tokenLogprob(plan, h, gptHeadWeight(model), targets).logprob, lossWeight);
   plan.keep(loss);
   plan.backward(loss, model.one);
-  adamw(plan, model.weights.pages, hyper, unclipped);
+  adamw(plan, model.weights.pages, createMoments(gpu, model.weights.pages, "f32"), hyper, unclipped);
   const executable = await compile(gpu, plan);
   const reader = executable.reader([loss]);
   flush(gpu);

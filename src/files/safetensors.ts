@@ -1,7 +1,7 @@
 /**
  * safetensors: 8 bytes little-endian header length, a JSON header, then the tensors' bytes.
  * Format: https://github.com/huggingface/safetensors (header size, no overlap and no hole are checked here as there).
- * All numbers become float32 on reading; writing is float32.
+ * Floating-point numbers become float32 on reading; writing is float32, and bytes (U8).
  */
 
 export interface StoredTensor {
@@ -16,6 +16,8 @@ export interface SafeTensors {
   /** The file's name, for errors. */
   name: string;
   tensors: Map<string, StoredTensor>;
+  /** U8 tensors: optimizer state in 8 bits. They stand in `skipped` too, for whoever wants numbers. */
+  bytes: Map<string, { shape: number[]; data: Uint8Array }>;
   /** Tensors of a dtype that is not read here (integer or boolean buffers of some exports), by name. */
   skipped: Map<string, string>;
   metadata: Record<string, string>;
@@ -45,7 +47,7 @@ export function readSafetensors(bytes: Uint8Array, name: string): SafeTensors {
   const fail = (what: string) => new Error(`Cannot read ${name}: ${what}`);
   bytes = new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.length); // slice of a Node Buffer would not copy
   const { header, start } = readHeader(bytes, fail);
-  const file: SafeTensors = { name, tensors: new Map(), skipped: new Map(), metadata: {} };
+  const file: SafeTensors = { name, tensors: new Map(), bytes: new Map(), skipped: new Map(), metadata: {} };
   const ranges: { tensor: string; begin: number; end: number }[] = [];
   for (const [tensor, entry] of Object.entries(header)) {
     if (tensor === "__metadata__") {
@@ -54,6 +56,7 @@ export function readSafetensors(bytes: Uint8Array, name: string): SafeTensors {
     }
     const { dtype, shape, begin, end } = readEntry(tensor, entry, bytes.length - start, fail);
     ranges.push({ tensor, begin, end });
+    if (dtype === "U8") file.bytes.set(tensor, { shape, data: bytes.slice(start + begin, start + end) });
     if (dtype in skippedBytes) file.skipped.set(tensor, dtype);
     else {
       const data = widen(bytes.slice(start + begin, start + end), dtype);
@@ -89,11 +92,11 @@ export function takeTensor(file: SafeTensors, tensor: string, shape?: readonly n
 }
 
 /**
- * The bytes of a file with these tensors as F32, in the map's order. The default metadata is what Hugging Face
+ * The bytes of a file with these tensors as F32 (bytes as U8), in the map's order. The default metadata is what Hugging Face
  * transformers insists on. The same input gives the same bytes.
  */
 export function writeSafetensors(
-  tensors: ReadonlyMap<string, { shape: readonly number[]; data: Float32Array }>,
+  tensors: ReadonlyMap<string, { shape: readonly number[]; data: Float32Array | Uint8Array }>,
   metadata: Record<string, string> = { format: "pt" },
 ): Uint8Array {
   const header: Record<string, unknown> = { __metadata__: metadata };
@@ -107,8 +110,12 @@ export function writeSafetensors(
       );
     }
     const begin = end;
-    end += data.length * 4;
-    header[tensor] = { dtype: "F32", shape: [...shape], data_offsets: [begin, end] };
+    end += data.byteLength;
+    header[tensor] = {
+      dtype: data instanceof Uint8Array ? "U8" : "F32",
+      shape: [...shape],
+      data_offsets: [begin, end],
+    };
   }
   let text = JSON.stringify(header);
   const utf8Length = new TextEncoder().encode(text).length;

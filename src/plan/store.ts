@@ -75,7 +75,7 @@ export interface WeightSpec {
 }
 
 /**
- * One flat run of weights with its gradient and Adam moments, as long as the adapter binds at once. A tensor beyond that
+ * One flat run of weights with its gradient, as long as the adapter binds at once. A tensor beyond that
  * has a buffer to itself and several pages, each a part of it; ops that use such a tensor take it by rows (`rowRanges`).
  */
 export interface WeightPage {
@@ -83,8 +83,6 @@ export interface WeightPage {
   readonly decay: boolean;
   readonly weights: Tensor;
   readonly gradients?: Tensor;
-  readonly firstMoments?: Tensor;
-  readonly secondMoments?: Tensor;
 }
 
 export interface Weights {
@@ -97,7 +95,7 @@ export interface Weights {
   readonly parameters: number;
 }
 
-/** Lays tensors out in flat pages. With `training`, each page gets gradients and both moments: 16 bytes a parameter. */
+/** Lays tensors out in flat pages. With `training`, each page gets gradients; moments are the optimizer's. */
 export function createWeights(gpu: Gpu, specs: readonly WeightSpec[], training: boolean): Weights {
   const limit = gpu.traits.bindingBytes;
   const named = { tensors: new Map<string, Tensor>(), packed: new Map<string, Tensor>() };
@@ -155,8 +153,6 @@ function createPages(
     }
     offset += align(byteLength(spec));
   }
-  const firstMoments = training ? flat("firstMoments") : undefined;
-  const secondMoments = training ? flat("secondMoments") : undefined;
   // Parts begin at multiples of 64 KiB, so that whatever is kept per block of weights has whole blocks.
   const limit = Math.max(ALIGN, Math.floor(gpu.traits.bindingBytes / 65536) * 65536 || gpu.traits.bindingBytes);
   return Array.from({ length: Math.ceil(bytes / limit) }, (_, i) => {
@@ -168,8 +164,6 @@ function createPages(
       decay,
       weights: part(weights),
       gradients: part(gradients),
-      firstMoments: part(firstMoments),
-      secondMoments: part(secondMoments),
     };
   });
 }

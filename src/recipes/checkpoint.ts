@@ -4,7 +4,7 @@ import type { Host } from "../host/host.ts";
 import { readSafetensors, takeTensor, writeSafetensors } from "../files/safetensors.ts";
 import { formatConfig, parseConfig } from "../model/config.ts";
 import { createLlama, getWeights, type Llama, setWeights } from "../model/llama.ts";
-import type { Optimizer } from "../optim/adamw.ts";
+import type { Optimizer, OptimizerTensor } from "../optim/adamw.ts";
 
 /** Reads a Hugging Face folder: config.json and model.safetensors. */
 export async function loadModel(host: Host, gpu: Gpu, dir: string, training: boolean): Promise<Llama> {
@@ -72,6 +72,7 @@ export async function loadCheckpoint(
   const { folder, ...state } = JSON.parse(await host.readText(pointer)) as TrainingState & { folder: string };
   await loadWeights(host, model, `${dir}/${folder}/model.safetensors`);
   const path = `${dir}/${folder}/optimizer.safetensors`;
-  optimizer.load(readSafetensors(await host.readBytes(path), path).tensors);
+  const file = readSafetensors(await host.readBytes(path), path);
+  optimizer.load(new Map<string, OptimizerTensor>([...file.tensors, ...file.bytes]));
   return state;
 }
