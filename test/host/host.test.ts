@@ -1,82 +1,16 @@
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, expect, test } from "vitest";
 import { denoHost } from "../../src/host/deno.ts";
-import type { Host } from "../../src/host/host.ts";
 import { memoryHost } from "../../src/host/memory.ts";
+import { testHost } from "./host_tests.ts";
 
-// The in-memory host stands for the real one in other tests, so both must pass the very same list.
 let folder = "";
 beforeAll(async () => {
   folder = await Deno.makeTempDir({ prefix: "etalon-host-" });
 });
 afterAll(async () => await Deno.remove(folder, { recursive: true }));
 
-for (const kind of ["deno", "memory"]) {
-  describe(`${kind} host`, () => {
-    let host: Host;
-    let root = "";
-    beforeAll(() => {
-      host = kind === "deno" ? denoHost() : memoryHost();
-      root = kind === "deno" ? folder : "runs";
-    });
-
-    test("reads back text and bytes it wrote, in folders it made", async () => {
-      await host.write(`${root}/a/b/text.txt`, "naïve ✓\n");
-      await host.write(`${root}/a/b/data.bin`, new Uint8Array([0, 255, 7]));
-      expect(await host.readText(`${root}/a/b/text.txt`)).toBe("naïve ✓\n");
-      expect([...await host.readBytes(`${root}/a/b/data.bin`)]).toEqual([0, 255, 7]);
-      expect(await host.list(`${root}/a/b`)).toEqual(["data.bin", "text.txt"]);
-      expect(await host.list(`${root}/a`)).toEqual(["b"]);
-    });
-
-    test("replaces a file as a whole and appends to it", async () => {
-      await host.write(`${root}/log.txt`, "a long first version\n");
-      await host.write(`${root}/log.txt`, "short\n");
-      await host.append(`${root}/log.txt`, "more\n");
-      await host.append(`${root}/new/log.txt`, "made\n");
-      expect(await host.readText(`${root}/log.txt`)).toBe("short\nmore\n");
-      expect(await host.readText(`${root}/new/log.txt`)).toBe("made\n");
-    });
-
-    test("tells what is there and removes folders with all they hold", async () => {
-      await host.write(`${root}/gone/x/y.txt`, "1");
-      expect(await host.exists(`${root}/gone/x/y.txt`)).toBe(true);
-      expect(await host.exists(`${root}/gone/x`)).toBe(true);
-      expect(await host.exists(`${root}/gone/x/y.txt/z`)).toBe(false);
-      await host.remove(`${root}/gone`);
-      expect(await host.exists(`${root}/gone/x/y.txt`)).toBe(false);
-      await host.remove(`${root}/gone`);
-    });
-
-    test("names the path and the reason when something fails", async () => {
-      await expect(host.readText(`${root}/none.txt`)).rejects.toThrow(`Cannot read ${root}/none.txt: no such file`);
-      await expect(host.list(`${root}/none`)).rejects.toThrow(`Cannot list ${root}/none: no such folder`);
-      await host.write(`${root}/file`, "x");
-      await expect(host.write(`${root}/file/inside`, "y")).rejects.toThrow(`Cannot write ${root}/file/inside: a `);
-      await host.write(`${root}/bad.txt`, new Uint8Array([0xff, 0xfe, 0x41]));
-      await expect(host.readText(`${root}/bad.txt`)).rejects.toThrow(`Cannot read ${root}/bad.txt: it is not UTF-8`);
-      await host.write(`${root}/dir/x`, "x");
-      await expect(host.readText(`${root}/dir`)).rejects.toThrow(`Cannot read ${root}/dir: it is a folder`);
-      await expect(host.write(`${root}/dir`, "x")).rejects.toThrow(`Cannot write ${root}/dir: it is a folder`);
-    });
-
-    test("hands out copies: changing the bytes read changes no file", async () => {
-      await host.write(`${root}/copy.bin`, new Uint8Array([1, 2]));
-      (await host.readBytes(`${root}/copy.bin`))[0] = 9;
-      expect([...await host.readBytes(`${root}/copy.bin`)]).toEqual([1, 2]);
-    });
-
-    test("unpacks gzip and refuses a cut or foreign file", async () => {
-      const text = "line\n".repeat(1000);
-      const packed = new Uint8Array(
-        await new Response(new Blob([text]).stream().pipeThrough(new CompressionStream("gzip"))).arrayBuffer(),
-      );
-      expect(packed.length).toBeLessThan(200);
-      expect(new TextDecoder().decode(await host.gunzip(packed))).toBe(text);
-      await expect(host.gunzip(packed.slice(0, 30))).rejects.toThrow("Cannot unpack gzip data");
-      await expect(host.gunzip(new TextEncoder().encode("hello"))).rejects.toThrow("Cannot unpack gzip data");
-    });
-  });
-}
+testHost("deno", () => ({ host: denoHost(), root: folder }));
+testHost("memory", () => ({ host: memoryHost(), root: "runs" }));
 
 test("a failed write on disk leaves the old file whole and no partial file behind", async () => {
   const host = denoHost();
