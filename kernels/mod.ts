@@ -9,6 +9,7 @@ export { linear } from "./matmul.ts";
 export { layernorm, rmsnorm } from "./norm.ts";
 export { rope, ropeTable } from "./rope.ts";
 export { sample, type SamplerState } from "./sample.ts";
+export { segmentSum } from "./segment_sum.ts";
 export { swiglu } from "./swiglu.ts";
 export { type TokenLogprob, tokenLogprob } from "./token_logprob.ts";
 export { weightedSum } from "./weighted_sum.ts";

@@ -56,6 +56,7 @@ An interrupted run (Ctrl-C) leaves a checkpoint; the same command goes on from t
     logEvery: "steps between metrics",
     checkpointEvery: "steps between checkpoints (0: only at the end)",
     recompute: "recompute blocks in the backward pass to save memory",
+    pack: "let short sequences share a row: less padding",
   });
 }
 

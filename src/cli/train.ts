@@ -80,6 +80,7 @@ report.html. After Ctrl-C or a crash the same command goes on where the run stop
     logEvery: "steps between metrics",
     checkpointEvery: "steps between checkpoints (0: only at the end)",
     recompute: "recompute blocks in the backward pass to save memory",
+    pack: "let short sequences share a row: less padding",
   });
   command.addOption(
     new Option("--order <name>", "preference order").choices(Object.keys(orders)).default(PIPELINE.order),

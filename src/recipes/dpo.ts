@@ -13,8 +13,8 @@ import type { Host } from "../host/host.ts";
 import { sha256 } from "../files/sha256.ts";
 import type { Llama } from "../model/llama.ts";
 import { ADAMW } from "../optim/adamw.ts";
-import type { Sequence } from "./batches.ts";
-import { createDpoStep, type PreferencePair } from "./dpo_step.ts";
+import { positionsOf, type Sequence } from "./batches.ts";
+import { createDpoStep, type DpoStepOptions, type PreferencePair } from "./dpo_step.ts";
 import type { TrainingEvent } from "./events.ts";
 import { sequenceLogprobs } from "./scorer.ts";
 import { type LoopConfig, trainingLoop } from "./training_loop.ts";
@@ -29,6 +29,8 @@ export interface DpoConfig extends LoopConfig {
   weightDecay: number;
   maxGradNorm: number;
   recompute: boolean;
+  /** Several short sequences share a row. */
+  pack: boolean;
 }
 
 export const DPO: DpoConfig = {
@@ -47,6 +49,7 @@ export const DPO: DpoConfig = {
   logEvery: 5,
   checkpointEvery: 20,
   recompute: false,
+  pack: false,
 };
 
 export interface DpoGiven {
@@ -69,10 +72,16 @@ export async function* trainDpo(
   const { model, padId } = given;
   if (given.pairs.length === 0) throw new Error("Cannot train: no preference pairs");
   const pairs = await withReference(config, given);
-  const { microBatch, beta, alpha, labelSmoothing, recompute, weightDecay, maxGradNorm } = config;
-  const adamw = { ...ADAMW, weightDecay, maxGradNorm };
-  const engine = await createDpoStep(model, { microBatch, padId, beta, alpha, labelSmoothing, adamw, recompute });
+  const longest = Math.max(...pairs.flatMap(({ chosen, rejected }) => [positionsOf(chosen), positionsOf(rejected)]));
+  const engine = await createDpoStep(model, dpoStepOptions(config, padId, longest));
   yield* trainingLoop(config, given, pairs, engine, signal);
+}
+
+/** What a run with this configuration asks of its steps; `longest` is the longest sequence in positions. */
+export function dpoStepOptions(config: DpoConfig, padId: number, longest: number): DpoStepOptions {
+  const { microBatch, beta, alpha, labelSmoothing, recompute, pack, weightDecay, maxGradNorm } = config;
+  const adamw = { ...ADAMW, weightDecay, maxGradNorm };
+  return { microBatch, padId, beta, alpha, labelSmoothing, adamw, recompute, pack, longest };
 }
 
 /** Adds the reference sums: from the cache if it belongs to these weights and pairs, else computed and kept. */

@@ -5,7 +5,8 @@ import { dpoLoss, type DpoTensors } from "../loss/dpo.ts";
 import { tokenMetrics } from "../loss/sft.ts";
 import type { Llama } from "../model/llama.ts";
 import { type AdamWConfig, createOptimizer } from "../optim/adamw.ts";
-import { batchArrays, bucketOf, positionsOf, type Sequence } from "./batches.ts";
+import { type BatchArrays, batchArrays, bucketOf, positionsOf, type Sequence } from "./batches.ts";
+import { packedArrays, packPairs, rowLength } from "./packing.ts";
 import { type BatchInputs, batchInputs, destroyInputs, score, writeBatch } from "./scorer.ts";
 import type { StepEngine } from "./training_loop.ts";
 
@@ -24,22 +25,41 @@ interface Compiled {
   executable: Executable;
 }
 
-export async function createDpoStep(
-  model: Llama,
-  options: {
-    /** Pairs that run at a time. */
-    microBatch: number;
-    padId: number;
-    beta: number;
-    labelSmoothing: number;
-    /** Weight of the SFT term on winners. */
-    alpha: number;
-    adamw: AdamWConfig;
-    recompute: boolean;
-  },
-): Promise<StepEngine<PreferencePair>> {
+export interface DpoStepOptions {
+  /** Pairs that run at a time, in rows of their own; packed, half the number of rows. */
+  microBatch: number;
+  padId: number;
+  beta: number;
+  labelSmoothing: number;
+  /** Weight of the SFT term on winners. */
+  alpha: number;
+  adamw: AdamWConfig;
+  recompute: boolean;
+  /** Several sequences share a row of `longest` positions. */
+  pack?: boolean;
+  /**
+   * Positions of the longest sequence there will be: its plan is compiled at once, and those of shorter buckets, which are
+   * recorded when they first occur, live in its memory.
+   */
+  longest?: number;
+}
+
+/** Pairs of one pass over the GPU. */
+interface PairBatch {
+  T: number;
+  /** In the order of their numbers. */
+  pairs: readonly PreferencePair[];
+  arrays: BatchArrays;
+  /** True at positions of winners. */
+  winner: (position: number) => boolean;
+}
+
+export async function createDpoStep(model: Llama, options: DpoStepOptions): Promise<StepEngine<PreferencePair>> {
   const { gpu } = model;
-  const { microBatch: P, padId, alpha } = options;
+  const { maxPositions } = model.config;
+  const { microBatch: P, padId, alpha, pack = false } = options;
+  // Numbers for pairs cost nothing, so that packed rows are never full of pairs before they are full of tokens.
+  const Q = pack ? 8 * P : P;
   const plans = new Map<number, Compiled>();
   const lossSum = persistent(gpu, "dpo.loss", [1]);
   const pairSums = persistent(gpu, "dpo.sums", [DPO_METRICS.length]);
@@ -52,17 +72,17 @@ export async function createDpoStep(
   async function planFor(T: number): Promise<Compiled> {
     const known = plans.get(T);
     if (known) return known;
-    const inputs = batchInputs(model, 2 * P, T);
+    const inputs = batchInputs(model, 2 * P, T, pack);
     const given = {
-      reference: persistent(gpu, "reference", [2 * P]),
-      pairWeight: persistent(gpu, "pair.weight", [P]),
+      reference: persistent(gpu, "reference", [2 * Q]),
+      pairWeight: persistent(gpu, "pair.weight", [Q]),
       sftWeight: persistent(gpu, "sft.weight", [2 * P, T]),
       hyper,
     };
     const metricWeight = persistent(gpu, "metric.weight", [2 * P, T]);
     const plan = new Plan(`dpo.${P}x${T}`, gpu);
     const scored = score(plan, model, inputs, options.recompute);
-    const { loss, metrics } = dpoLoss(plan, scored.logprob, { ...given, mask: inputs.mask });
+    const { loss, metrics } = dpoLoss(plan, scored.logprob, { ...given, mask: inputs.mask, segments: inputs.segments });
     accumulateInto(plan, loss, lossSum);
     accumulateInto(plan, metrics, pairSums);
     accumulateInto(plan, tokenMetrics(plan, scored, metricWeight), tokenSums);
@@ -72,38 +92,58 @@ export async function createDpoStep(
     return compiled;
   }
 
+  const longestOf = ({ chosen, rejected }: PreferencePair) => Math.max(positionsOf(chosen), positionsOf(rejected));
+
+  /** Rows [0, P) are winners, [P, 2P) losers; a short batch leaves empty rows with weight 0 in both halves. */
+  function* bucketed(all: readonly PreferencePair[]): Generator<PairBatch> {
+    const ordered = [...all].sort((a, b) => longestOf(a) - longestOf(b));
+    for (let start = 0; start < ordered.length; start += P) {
+      const pairs = ordered.slice(start, start + P);
+      const T = bucketOf(longestOf(pairs[pairs.length - 1]), maxPositions);
+      const empty: Sequence = { tokens: [padId], promptLength: 1 };
+      const fill = Array.from({ length: P - pairs.length }, () => empty);
+      const rows = [...pairs.map(({ chosen }) => chosen), ...fill, ...pairs.map(({ rejected }) => rejected), ...fill];
+      yield { T, pairs, arrays: batchArrays(rows, 2 * P, T, padId), winner: (i) => i < P * T };
+    }
+  }
+
+  /** Segments [0, Q) are winners, [Q, 2Q) losers. */
+  function* packed(all: readonly PreferencePair[]): Generator<PairBatch> {
+    const lengths = all.map(({ chosen, rejected }) => [positionsOf(chosen), positionsOf(rejected)] as const);
+    const T = rowLength([...lengths.flat(), options.longest ?? 1], maxPositions);
+    for (const batch of packPairs(lengths, 2 * P, T, Q)) {
+      const pairs = batch.pairs.map((i) => all[i]);
+      const rows = batch.rows.map((row) =>
+        row.map(([pair, side]) => ({
+          sequence: side === 0 ? pairs[pair].chosen : pairs[pair].rejected,
+          segment: side * Q + pair,
+        }))
+      );
+      const arrays = packedArrays(rows, 2 * P, T, padId, 2 * Q);
+      yield { T, pairs, arrays, winner: (i) => arrays.segments[i] < Q };
+    }
+  }
+
+  if (options.longest !== undefined) await planFor(bucketOf(options.longest, maxPositions));
   return {
     optimizer,
-    async accumulate(pairs) {
-      const longest = (pair: PreferencePair) => Math.max(positionsOf(pair.chosen), positionsOf(pair.rejected));
+    async accumulate(all) {
       const completion = ({ tokens, promptLength }: Sequence) => tokens.length - promptLength;
-      const ordered = [...pairs].sort((a, b) => longest(a) - longest(b));
-      const winnerTokens = ordered.reduce((sum, pair) => sum + completion(pair.chosen), 0);
-      const allTokens = ordered.reduce((sum, pair) => sum + completion(pair.rejected), winnerTokens);
-      for (let start = 0; start < ordered.length; start += P) {
-        const batch = ordered.slice(start, start + P);
-        const T = bucketOf(longest(batch[batch.length - 1]), model.config.maxPositions);
+      const winnerTokens = all.reduce((sum, { chosen }) => sum + completion(chosen), 0);
+      const allTokens = all.reduce((sum, { rejected }) => sum + completion(rejected), winnerTokens);
+      for (const { T, pairs, arrays, winner } of pack ? packed(all) : bucketed(all)) {
         const { inputs, given, metricWeight, executable } = await planFor(T);
-        // Rows [0, P) are winners, [P, 2P) losers; a short batch leaves empty rows with weight 0 in both halves.
-        const empty: Sequence = { tokens: [padId], promptLength: 1 };
-        const fill = Array.from({ length: P - batch.length }, () => empty);
-        const rows = [...batch.map((pair) => pair.chosen), ...fill, ...batch.map((pair) => pair.rejected), ...fill];
-        const arrays = batchArrays(rows, 2 * P, T, padId);
         writeBatch(model, inputs, arrays);
-        const reference = new Float32Array(2 * P);
-        batch.forEach((pair, p) => {
+        const reference = new Float32Array(2 * Q);
+        pairs.forEach((pair, p) => {
           reference[p] = pair.referenceChosen;
-          reference[P + p] = pair.referenceRejected;
+          reference[Q + p] = pair.referenceRejected;
         });
         write(gpu, given.reference, reference);
-        write(
-          gpu,
-          given.pairWeight,
-          Float32Array.from({ length: P }, (_, p) => p < batch.length ? 1 / pairs.length : 0),
-        );
-        write(gpu, given.sftWeight, arrays.mask.map((m, i) => i < P * T ? -alpha * m / winnerTokens : 0));
+        write(gpu, given.pairWeight, Float32Array.from({ length: Q }, (_, p) => p < pairs.length ? 1 / all.length : 0));
+        write(gpu, given.sftWeight, arrays.mask.map((m, i) => winner(i) ? -alpha * m / winnerTokens : 0));
         write(gpu, metricWeight, arrays.mask.map((m) => m / allTokens));
-        await executable.enqueue(); // the last one goes with the update
+        await executable.enqueue();
       }
       return allTokens;
     },

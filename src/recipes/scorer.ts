@@ -3,6 +3,7 @@ import { compile, type Executable, persistent, Plan, type Tensor, write } from "
 import { type TokenLogprob, tokenLogprob, weightedSum } from "../../kernels/mod.ts";
 import { attendWithin, forward, headWeight, type Llama } from "../model/llama.ts";
 import { type BatchArrays, batchArrays, bucketOf, positionsOf, type Sequence } from "./batches.ts";
+import type { PackedArrays } from "./packing.ts";
 
 export interface BatchInputs {
   readonly B: number;
@@ -13,9 +14,12 @@ export interface BatchInputs {
   readonly targets: Tensor;
   /** [B,T] f32 */
   readonly mask: Tensor;
+  /** [B,T] u32, of packed rows. */
+  readonly segments?: Tensor;
 }
 
-export function batchInputs(model: Llama, B: number, T: number): BatchInputs {
+/** Inputs of B rows of T positions, each a sequence from position 0 or, packed, several. */
+export function batchInputs(model: Llama, B: number, T: number, packed = false): BatchInputs {
   const { gpu } = model;
   if (T > model.config.maxPositions) {
     throw new Error(`Cannot record a batch of ${T} positions: the model has ${model.config.maxPositions}`);
@@ -29,24 +33,29 @@ export function batchInputs(model: Llama, B: number, T: number): BatchInputs {
     positions,
     targets: persistent(gpu, "targets", [B, T], "u32"),
     mask: persistent(gpu, "mask", [B, T]),
+    segments: packed ? persistent(gpu, "segments", [B, T], "u32") : undefined,
   };
 }
 
-export function writeBatch(model: Llama, inputs: BatchInputs, arrays: BatchArrays): void {
+export function writeBatch(model: Llama, inputs: BatchInputs, arrays: BatchArrays | PackedArrays): void {
   write(model.gpu, inputs.ids, arrays.ids);
   write(model.gpu, inputs.targets, arrays.targets);
   write(model.gpu, inputs.mask, arrays.mask);
+  if (!inputs.segments) return;
+  if (!("segments" in arrays)) throw new Error("Cannot write a batch: the plan is for packed rows");
+  write(model.gpu, inputs.positions, arrays.positions);
+  write(model.gpu, inputs.segments, arrays.segments);
 }
 
 /** The forward pass of training and scoring: log-probability of every target. */
 export function score(plan: Plan, model: Llama, inputs: BatchInputs, recompute: boolean): TokenLogprob {
-  const { B, T, ids, positions, targets } = inputs;
-  const h = forward(plan, model, ids, positions, attendWithin(model.config, B, T), recompute);
+  const { B, T, ids, positions, targets, segments } = inputs;
+  const h = forward(plan, model, ids, positions, attendWithin(model.config, B, T, segments), recompute);
   return tokenLogprob(plan, h, headWeight(model), targets);
 }
 
 export function destroyInputs(inputs: object): void {
-  for (const value of Object.values(inputs)) (value as Tensor).storage?.buffer?.destroy();
+  for (const value of Object.values(inputs)) (value as Tensor | undefined)?.storage?.buffer?.destroy();
 }
 
 /** Sums of completion log-probabilities of sequences, in the order given: the reference of DPO. */
@@ -63,11 +72,7 @@ export async function sequenceLogprobs(
     byBucket.set(T, [...(byBucket.get(T) ?? []), i]);
   });
   for (const [T, members] of byBucket) {
-    const inputs = batchInputs(model, B, T);
-    const plan = new Plan(`score.${T}`, model.gpu);
-    const out = plan.keep(weightedSum(plan, score(plan, model, inputs, false).logprob, inputs.mask, B));
-    const executable: Executable = await compile(model.gpu, plan);
-    const reader = executable.reader([out]);
+    const { inputs, executable, reader, destroy } = await createScorer(model, B, T);
     for (let start = 0; start < members.length; start += B) {
       const batch = members.slice(start, start + B);
       writeBatch(model, inputs, batchArrays(batch.map((i) => sequences[i]), B, T, padId));
@@ -75,9 +80,22 @@ export async function sequenceLogprobs(
       const [got] = await reader.read();
       batch.forEach((i, b) => sums[i] = got[b]);
     }
+    destroy();
+  }
+  return sums;
+}
+
+/** The plan of `sequenceLogprobs` for one bucket; its reader gives a sum for each row. */
+export async function createScorer(model: Llama, B: number, T: number) {
+  const inputs = batchInputs(model, B, T);
+  const plan = new Plan(`score.${T}`, model.gpu);
+  const out = plan.keep(weightedSum(plan, score(plan, model, inputs, false).logprob, inputs.mask, B));
+  const executable: Executable = await compile(model.gpu, plan);
+  const reader = executable.reader([out]);
+  const destroy = () => {
     reader.destroy();
     executable.destroy();
     destroyInputs(inputs);
-  }
-  return sums;
+  };
+  return { inputs, executable, reader, destroy };
 }

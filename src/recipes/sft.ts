@@ -5,14 +5,15 @@
  *
  * Differences to TRL's SFTTrainer: 1. prompt and completion are tokenized apart and joined, so no merge crosses the border;
  * 2. a sequence longer than the model is an error, not cut (a cut would teach stopping in mid-program);
- * 3. no packing: sequences of similar length share a padded micro-batch.
+ * 3. sequences of similar length share a padded micro-batch, or with `pack` a row, where attention keeps them apart (TRL's
+ * packing joins them into one text).
  */
 import type { Host } from "../host/host.ts";
 import type { Llama } from "../model/llama.ts";
 import { ADAMW } from "../optim/adamw.ts";
-import type { Sequence } from "./batches.ts";
+import { positionsOf, type Sequence } from "./batches.ts";
 import type { TrainingEvent } from "./events.ts";
-import { createSftStep } from "./sft_step.ts";
+import { createSftStep, type SftStepOptions } from "./sft_step.ts";
 import { type LoopConfig, trainingLoop } from "./training_loop.ts";
 
 export interface SftConfig extends LoopConfig {
@@ -22,6 +23,8 @@ export interface SftConfig extends LoopConfig {
   maxGradNorm: number;
   /** Recompute each block in the backward pass: less memory, one more forward pass. */
   recompute: boolean;
+  /** Several short sequences share a row. */
+  pack: boolean;
 }
 
 export const SFT: SftConfig = {
@@ -37,6 +40,7 @@ export const SFT: SftConfig = {
   logEvery: 10,
   checkpointEvery: 100,
   recompute: false,
+  pack: false,
 };
 
 export interface SftGiven {
@@ -55,8 +59,13 @@ export async function* trainSft(
 ): AsyncGenerator<TrainingEvent> {
   const { model, sequences, padId } = given;
   if (sequences.length === 0) throw new Error("Cannot train: the data holds no sequences");
-  const { microBatch, recompute, weightDecay, maxGradNorm } = config;
-  const adamw = { ...ADAMW, weightDecay, maxGradNorm };
-  const engine = await createSftStep(model, { microBatch, padId, adamw, recompute });
+  const longest = Math.max(...sequences.map(positionsOf));
+  const engine = await createSftStep(model, sftStepOptions(config, padId, longest));
   yield* trainingLoop(config, given, sequences, engine, signal);
+}
+
+/** What a run with this configuration asks of its steps; `longest` is the longest sequence in positions. */
+export function sftStepOptions(config: SftConfig, padId: number, longest: number): SftStepOptions {
+  const { microBatch, recompute, pack, weightDecay, maxGradNorm } = config;
+  return { microBatch, padId, adamw: { ...ADAMW, weightDecay, maxGradNorm }, recompute, pack, longest };
 }

@@ -4,7 +4,8 @@ import { accumulateInto } from "../../kernels/mod.ts";
 import { sftLoss, tokenMetrics } from "../loss/sft.ts";
 import type { Llama } from "../model/llama.ts";
 import { type AdamWConfig, createOptimizer } from "../optim/adamw.ts";
-import { batchArrays, bucketOf, positionsOf, type Sequence } from "./batches.ts";
+import { type BatchArrays, batchArrays, bucketOf, positionsOf, type Sequence } from "./batches.ts";
+import { packedArrays, packRows, rowLength } from "./packing.ts";
 import { type BatchInputs, batchInputs, destroyInputs, score, writeBatch } from "./scorer.ts";
 import type { StepEngine } from "./training_loop.ts";
 
@@ -16,13 +17,25 @@ interface Compiled {
   executable: Executable;
 }
 
-/** `microBatch` sequences run at a time; a plan is recorded the first time a length bucket occurs. */
-export async function createSftStep(
-  model: Llama,
-  options: { microBatch: number; padId: number; adamw: AdamWConfig; recompute: boolean },
-): Promise<StepEngine<Sequence>> {
+export interface SftStepOptions {
+  /** Rows that run at a time. */
+  microBatch: number;
+  padId: number;
+  adamw: AdamWConfig;
+  recompute: boolean;
+  /** Several sequences share a row of `longest` positions. */
+  pack?: boolean;
+  /**
+   * Positions of the longest sequence there will be: its plan is compiled at once, and those of shorter buckets, which are
+   * recorded when they first occur, live in its memory.
+   */
+  longest?: number;
+}
+
+export async function createSftStep(model: Llama, options: SftStepOptions): Promise<StepEngine<Sequence>> {
   const { gpu } = model;
-  const { microBatch: B, padId } = options;
+  const { maxPositions } = model.config;
+  const { microBatch: B, padId, pack = false } = options;
   const plans = new Map<number, Compiled>();
   const lossSum = persistent(gpu, "sft.loss", [1]);
   const metricSums = persistent(gpu, "sft.metrics", [3]); // logsumexp, entropy, accuracy
@@ -32,7 +45,7 @@ export async function createSftStep(
   async function planFor(T: number): Promise<Compiled> {
     const known = plans.get(T);
     if (known) return known;
-    const inputs = batchInputs(model, B, T);
+    const inputs = batchInputs(model, B, T, pack);
     const lossWeight = persistent(gpu, "loss.weight", [B, T]);
     const metricWeight = persistent(gpu, "metric.weight", [B, T]);
     const plan = new Plan(`sft.${B}x${T}`, gpu);
@@ -46,17 +59,32 @@ export async function createSftStep(
     return compiled;
   }
 
+  /** Neighbours in length share a micro-batch; ties keep their order, so a step is the same wherever it is resumed. */
+  function* bucketed(sequences: readonly Sequence[]): Generator<[T: number, BatchArrays]> {
+    const ordered = [...sequences].sort((a, b) => positionsOf(a) - positionsOf(b));
+    for (let start = 0; start < ordered.length; start += B) {
+      const batch = ordered.slice(start, start + B);
+      const T = bucketOf(positionsOf(batch[batch.length - 1]), maxPositions);
+      yield [T, batchArrays(batch, B, T, padId)];
+    }
+  }
+
+  function* packed(sequences: readonly Sequence[]): Generator<[T: number, BatchArrays]> {
+    const lengths = sequences.map(positionsOf);
+    const T = rowLength([...lengths, options.longest ?? 1], maxPositions);
+    const rows = packRows(lengths, T).map((items) => items.map((i) => ({ sequence: sequences[i], segment: i })));
+    for (let start = 0; start < rows.length; start += B) {
+      yield [T, packedArrays(rows.slice(start, start + B), B, T, padId, sequences.length)];
+    }
+  }
+
+  if (options.longest !== undefined) await planFor(bucketOf(options.longest, maxPositions));
   return {
     optimizer,
     async accumulate(sequences) {
-      // Neighbours in length share a micro-batch; ties keep their order, so a step is the same wherever it is resumed.
-      const ordered = [...sequences].sort((a, b) => positionsOf(a) - positionsOf(b));
-      const total = ordered.reduce((sum, { tokens, promptLength }) => sum + tokens.length - promptLength, 0);
-      for (let start = 0; start < ordered.length; start += B) {
-        const batch = ordered.slice(start, start + B);
-        const T = bucketOf(positionsOf(batch[batch.length - 1]), model.config.maxPositions);
+      const total = sequences.reduce((sum, { tokens, promptLength }) => sum + tokens.length - promptLength, 0);
+      for (const [T, arrays] of pack ? packed(sequences) : bucketed(sequences)) {
         const { inputs, lossWeight, metricWeight, executable } = await planFor(T);
-        const arrays = batchArrays(batch, B, T, padId);
         writeBatch(model, inputs, arrays);
         write(gpu, lossWeight, arrays.mask.map((m) => -m / total));
         write(gpu, metricWeight, arrays.mask.map((m) => m / total));
