@@ -1,8 +1,9 @@
 /** Token embedding, with or without learned positions added, and its deterministic scatter-add gradient. */
 import forwardCode from "../wgsl/embedding.wgsl" with { type: "text" };
+import orderCode from "../wgsl/embedding_order.wgsl" with { type: "text" };
 import backwardCode from "../wgsl/embedding_backward.wgsl" with { type: "text" };
 import { elements, rowRanges, rows, showTensor } from "../src/plan/mod.ts";
-import { groups, kernel, lanesOf, type Plan, same, type Tensor, widths } from "./kernel.ts";
+import { groups, lanesOf, type Plan, same, type Tensor, widths } from "./kernel.ts";
 
 const dims = ["N", "C", "first", "count"];
 const forward = widths("embedding.forward", forwardCode, {
@@ -10,9 +11,17 @@ const forward = widths("embedding.forward", forwardCode, {
   bindings: ["read", "read", "read", "read", "read_write"],
   dims,
 });
-const bindings = ["read", "read_write", "read", "read_write"] as const;
-const link = kernel("embedding.link", backwardCode, { entry: "link", bindings, dims });
-const scatter = kernel("embedding.backward", backwardCode, { entry: "scatter", bindings, dims });
+const order = widths("embedding.order", orderCode, {
+  entry: "order",
+  bindings: ["read", "read", "read_write"],
+  dims: ["N"],
+});
+const backward = {
+  bindings: ["read", "read", "read_write", "read_write"] as const,
+  dims: ["N", "C", "K", "first", "count"],
+};
+const segment = widths("embedding.backward", backwardCode, { entry: "segment", ...backward });
+const join = widths("embedding.join", backwardCode, { entry: "join", ...backward });
 
 /** Rows of a table by their numbers. */
 interface Lookup {
@@ -61,11 +70,17 @@ function scatterAdd(plan: Plan, { ids, table }: Lookup, dy: Tensor): void {
   }
   const N = elements(ids.shape);
   const C = table.shape[1];
-  const chain = plan.value("embedding.chain", [N, 2], "u32");
-  rowRanges(target.tensor, plan.traits.bindingBytes).forEach(({ first, count }, i) => {
-    const tensors = [ids, chain, dy, rows(target.tensor, first, count)];
-    const dims = { N, C, first, count };
-    if (i === 0) plan.dispatch(link, tensors, { dims, workgroups: groups(N, 64) });
-    plan.dispatch(scatter, tensors, { dims, workgroups: groups(N * C, 64), flops: N * C });
-  });
+  const sorted = plan.value("embedding.sorted", [N, 2], "u32");
+  plan.dispatch(order[lanesOf(N)], [ids, ids, sorted], { dims: { N }, workgroups: groups(N, 4 * 32) });
+  const K = 2 ** Math.ceil(Math.log2(N) / 2);
+  const S = Math.ceil(N / K);
+  const parts = plan.value("embedding.partials", [S, 2, C]);
+  const lanes = lanesOf(C);
+  for (const { first, count } of rowRanges(target.tensor, plan.traits.bindingBytes)) {
+    const tensors = [sorted, dy, parts, rows(target.tensor, first, count)];
+    const dims = { N, C: C / lanes, K, first, count };
+    const workgroups = groups(S * C / lanes, 64);
+    plan.dispatch(segment[lanes], tensors, { dims, workgroups, flops: N * C });
+    if (S > 1) plan.dispatch(join[lanes], tensors, { dims, workgroups, flops: S * C });
+  }
 }

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { createWeights, type Gpu, openGpu, persistent, Plan } from "../../src/plan/mod.ts";
-import { add, embedding, linear, swiglu, weightedSum } from "../../kernels/mod.ts";
+import { type Gpu, openGpu, Plan } from "../../src/plan/mod.ts";
+import { embedding, linear, swiglu } from "../../kernels/mod.ts";
 import { checkOp, GUARDED, random } from "./check_op.ts";
 import * as reference from "./reference.ts";
 
@@ -56,4 +56,43 @@ describe("the gradient of a bias, every way to sum rows", () => {
       });
     }
   }
+});
+
+describe("embeddings and their gradient", () => {
+  const draw = random(5);
+  const ids: Record<string, (N: number, V: number) => Uint32Array> = {
+    "drawn at random": (N, V) => Uint32Array.from({ length: N }, () => Math.floor(draw() * V)),
+    "all the same": (N, V) => new Uint32Array(N).fill(V - 1),
+    "two long runs and single ones": (N, V) =>
+      Uint32Array.from({ length: N }, (_, n) => n % 3 === 0 ? 2 : n % 3 === 1 ? 0 : n % V),
+  };
+  for (const [name, make] of Object.entries(ids)) {
+    for (const [N, V, C] of [[37, 11, 6], [64, 5, 4], [3, 4, 8], [1, 3, 5], [130, 40, 12]]) {
+      test(`${N} ids ${name}, ${V} rows of ${C}`, () => {
+        const data = make(N, V);
+        return checkOp(gpu, {
+          inputs: { table: { shape: [V, C] } },
+          given: { ids: { shape: [N], data } },
+          record: (plan, t) => embedding(plan, t.ids, t.table),
+          reference: (v) => reference.embedding(data, v.table, C),
+          modes: ["weights"],
+        });
+      });
+    }
+  }
+  test("positions are added, and both tables get their gradient", () => {
+    const N = 21, V = 7, P = 5, C = 8;
+    const data = ids["drawn at random"](N, V);
+    const positions = Uint32Array.from({ length: N }, (_, n) => n % P);
+    return checkOp(gpu, {
+      inputs: { table: { shape: [V, C] }, places: { shape: [P, C] } },
+      given: { ids: { shape: [N], data }, positions: { shape: [N], data: positions } },
+      record: (plan, t) => embedding(plan, t.ids, t.table, { ids: t.positions, table: t.places }),
+      reference: (v) => {
+        const at = reference.embedding(positions, v.places, C);
+        return reference.embedding(data, v.table, C).map((value, i) => value + at[i]);
+      },
+      modes: ["weights"],
+    });
+  });
 });
