@@ -7,6 +7,7 @@ export { embedding } from "./embedding.ts";
 export { gelu } from "./gelu.ts";
 export { linear } from "./matmul.ts";
 export { layernorm, rmsnorm } from "./norm.ts";
+export { PPO_POLICY_METRICS, PPO_VALUE_METRICS, ppoPolicy, ppoValue } from "./ppo.ts";
 export { rope, ropeTable } from "./rope.ts";
 export { sample, type SamplerState } from "./sample.ts";
 export { segmentSum } from "./segment_sum.ts";
