@@ -30,6 +30,8 @@ export interface Optimizer {
   update(step: number, learningRate: number): Promise<void>;
   /** [2] norm before clipping (0 where it is not measured), and the clip factor. */
   readonly norm: Tensor;
+  /** Both moments of every page, as they lie on the GPU. */
+  readonly state: readonly Tensor[];
   /** Bytes of both moments on the GPU. */
   readonly momentBytes: number;
   /** Both moments of every page, for checkpoints. */
@@ -55,6 +57,7 @@ export async function createOptimizer(gpu: Gpu, weights: Weights, config: AdamWC
   const state = moments.flatMap(momentTensors);
   return {
     norm,
+    state: state.map(([, tensor]) => tensor),
     momentBytes: state.reduce((sum, [, tensor]) => sum + tensor.storage.bytes, 0),
     async update(step, learningRate) {
       const { beta1, beta2, eps, weightDecay } = config;

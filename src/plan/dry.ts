@@ -3,38 +3,38 @@
  * will take is found by setting it up here first, so the prediction cannot drift away from the code that allocates.
  */
 import type { Gpu } from "./device.ts";
-import { createChoices } from "./choices.ts";
-import type { Traits } from "./traits.ts";
-
-export interface CountedBuffer {
-  readonly label: string;
-  readonly bytes: number;
-}
+import type { Recorder } from "./traits.ts";
 
 export interface DryGpu extends Gpu {
-  /** Live buffers by label, summed. */
-  live(): Map<string, number>;
-  /** Bytes of live buffers now, and the most there ever were. */
+  /** Bytes of live buffers now. */
   readonly bytes: number;
-  readonly peakBytes: number;
+  /** The most bytes there ever were, and which labels they had. */
+  readonly peak: { readonly bytes: number; readonly labels: ReadonlyMap<string, number> };
 }
 
-/** Buffers beyond `limits.maxBufferSize` are refused as on the real adapter; pass `Infinity` to plan for any. */
-export function openDryGpu(like: { traits: Traits; adapterName?: string; maxBufferSize?: number }): DryGpu {
-  const alive = new Set<CountedBuffer>();
-  let bytes = 0, peakBytes = 0;
+/** Records as `like` does. Buffers beyond `maxBufferSize` are refused as on a real adapter. */
+export function openDryGpu(like: Recorder, maxBufferSize = Infinity): DryGpu {
+  const labels = new Map<string, number>();
+  let bytes = 0;
+  let peak = { bytes: 0, labels: new Map<string, number>() };
+  const count = (label: string, size: number) => {
+    bytes += size;
+    labels.set(label, (labels.get(label) ?? 0) + size);
+  };
   const nothing = () => {};
+  const pass = { setPipeline: nothing, setBindGroup: nothing, dispatchWorkgroups: nothing, end: nothing };
+  const encoder = { beginComputePass: () => pass, copyBufferToBuffer: nothing, finish: () => ({}) };
   const device = {
-    features: new Set<string>(),
+    features: new Set(like.traits.f16 ? ["shader-f16"] : []),
     pushErrorScope: nothing,
     popErrorScope: () => Promise.resolve(null),
     createBuffer({ label = "", size }: GPUBufferDescriptor) {
-      const counted: CountedBuffer = { label, bytes: size };
-      alive.add(counted);
-      bytes += size;
-      peakBytes = Math.max(peakBytes, bytes);
+      count(label, size);
+      if (bytes > peak.bytes) peak = { bytes, labels: new Map(labels) };
+      let alive = true;
       const destroy = () => {
-        if (alive.delete(counted)) bytes -= size;
+        if (alive) count(label, -size);
+        alive = false;
       };
       return { label, size, destroy };
     },
@@ -42,19 +42,17 @@ export function openDryGpu(like: { traits: Traits; adapterName?: string; maxBuff
     createBindGroupLayout: () => ({}),
     createPipelineLayout: () => ({}),
     createBindGroup: () => ({}),
+    createCommandEncoder: () => encoder,
     createComputePipelineAsync: () => Promise.resolve({}),
     queue: { writeBuffer: nothing, submit: nothing },
     destroy: nothing,
   };
   return {
     device: device as unknown as GPUDevice,
-    adapterName: `${like.adapterName ?? like.traits.family}, counted only`,
+    adapterName: `${like.traits.family}, counted only`,
     traits: like.traits,
-    choices: createChoices(like.traits.family),
-    limits: {
-      maxBufferSize: like.maxBufferSize ?? Infinity,
-      maxStorageBufferBindingSize: like.traits.bindingBytes,
-    } as GPUSupportedLimits,
+    choices: like.choices,
+    limits: { maxBufferSize, maxStorageBufferBindingSize: like.traits.bindingBytes } as GPUSupportedLimits,
     debug: new Set(),
     pipelines: new Map(),
     layouts: new Map(),
@@ -68,16 +66,11 @@ export function openDryGpu(like: { traits: Traits; adapterName?: string; maxBuff
     check: nothing,
     fail: nothing,
     close: nothing,
-    live() {
-      const sums = new Map<string, number>();
-      for (const { label, bytes } of alive) sums.set(label, (sums.get(label) ?? 0) + bytes);
-      return sums;
-    },
     get bytes() {
       return bytes;
     },
-    get peakBytes() {
-      return peakBytes;
+    get peak() {
+      return peak;
     },
   };
 }

@@ -1,0 +1,162 @@
+/**
+ * What a training run will take of the GPU's memory, before it takes any: the run is set up on a GPU that only counts, by
+ * the code that sets it up on a real one.
+ */
+import { createReader, type Gpu, openDryGpu, type Tensor } from "../plan/mod.ts";
+import type { LlamaConfig } from "../model/config.ts";
+import { createGenerator } from "../model/generate.ts";
+import { createLlama } from "../model/llama.ts";
+import { bucketOf } from "./batches.ts";
+import { type DpoConfig, dpoStepOptions } from "./dpo.ts";
+import { createDpoStep } from "./dpo_step.ts";
+import { createScorer } from "./scorer.ts";
+import { type SftConfig, sftStepOptions } from "./sft.ts";
+import { createSftStep } from "./sft_step.ts";
+
+/** A run to be predicted: a recipe with its configuration, and the positions of the sequences it will meet. */
+export type Workload =
+  | { recipe: "sft"; config: SftConfig; model: LlamaConfig; lengths: readonly number[] }
+  | { recipe: "dpo"; config: DpoConfig; model: LlamaConfig; lengths: readonly number[]; sampling?: Sampling };
+
+/** A generator that lives beside the training: sequences at a time, their tokens, and those of prompts. */
+export interface Sampling {
+  B: number;
+  S: number;
+  longestPrompt: number;
+}
+
+export interface Prediction {
+  /** The most bytes in GPU buffers at one time. */
+  peakBytes: number;
+  /** Where they go at that time, largest first. */
+  parts: { name: string; bytes: number }[];
+  parameters: number;
+}
+
+const PARTS: [name: string, labels: RegExp][] = [
+  ["weights", /^weights\./],
+  ["gradients of weights", /^gradients\./],
+  ["Adam's moments", /^(first|second|codes|scales) of |Moments/],
+  ["activations and their gradients", /^values\./],
+  ["key/value cache", /^cache\./],
+  ["staging for readbacks", /^readback/],
+  ["sizes of dispatches", /^dims\./],
+];
+
+/** Like the adapter of `gpu`; nothing is allocated there. */
+export async function predict(gpu: Gpu, workload: Workload): Promise<Prediction> {
+  const dry = openDryGpu(gpu, gpu.limits.maxBufferSize);
+  const { maxPositions } = workload.model;
+  // Every bucket has a plan of its own; what is packed has one for the longest.
+  const buckets = [...new Set(workload.lengths.map((length) => bucketOf(length, maxPositions)))].sort((a, b) => b - a);
+  if (buckets.length === 0) throw new Error("Cannot predict: no sequences");
+  const model = createLlama(dry, workload.model, true);
+  const sequences = buckets.map((T) => ({ tokens: new Array<number>(T + 1).fill(0), promptLength: 1 }));
+  let state: readonly Tensor[];
+  if (workload.recipe === "sft") {
+    const step = await createSftStep(model, sftStepOptions(workload.config, 0, buckets[0]));
+    for (const sequence of sequences) await step.accumulate([sequence]);
+    state = step.optimizer.state;
+  } else {
+    const { config, sampling } = workload;
+    if (sampling) await createGenerator(model, sampling.B, sampling.S, sampling.longestPrompt);
+    (await createScorer(model, 2 * config.microBatch, buckets[0])).destroy(); // the sums of the reference
+    const step = await createDpoStep(model, dpoStepOptions(config, 0, buckets[0]));
+    for (const sequence of sequences) {
+      await step.accumulate([{ chosen: sequence, rejected: sequence, referenceChosen: 0, referenceRejected: 0 }]);
+    }
+    state = step.optimizer.state;
+  }
+  for (const saved of [[...model.weights.tensors.values()], state]) createReader(dry, saved).destroy(); // a checkpoint
+  const sums = new Map<string, number>();
+  for (const [label, bytes] of dry.peak.labels) {
+    const name = PARTS.find(([, labels]) => labels.test(label))?.[0] ?? "inputs and state";
+    sums.set(name, (sums.get(name) ?? 0) + bytes);
+  }
+  const parts = [...sums].flatMap(([name, bytes]) => bytes > 0 ? [{ name, bytes }] : []);
+  parts.sort((a, b) => b.bytes - a.bytes);
+  return { peakBytes: dry.peak.bytes, parts, parameters: model.weights.parameters };
+}
+
+export interface Saving {
+  /** What to put on the command line. */
+  option: string;
+  peakBytes: number;
+}
+
+/** What each option that saves memory would leave, and all of them together, by predicting the run with it. */
+export async function savings(gpu: Gpu, workload: Workload): Promise<Saving[]> {
+  const found: Saving[] = [];
+  let all = workload;
+  const add = async (changed: Workload | null, option: string) => {
+    if (changed) found.push({ option, peakBytes: (await predict(gpu, changed)).peakBytes });
+  };
+  const options: string[] = [];
+  for (const change of CHANGES) {
+    const [one, together] = [change(workload), change(all)];
+    if (!one || !together) continue;
+    await add(one.workload, one.option);
+    all = together.workload;
+    options.push(together.option);
+  }
+  if (options.length > 1) await add(all, options.join(" "));
+  return found.sort((a, b) => a.peakBytes - b.peakBytes);
+}
+
+type Change = (workload: Workload) => { option: string; workload: Workload } | null;
+
+const withConfig = (workload: Workload, change: Partial<SftConfig & DpoConfig>): Workload =>
+  ({ ...workload, config: { ...workload.config, ...change } }) as Workload;
+
+/** Options of the recipes that save memory; null where one is on already. */
+const CHANGES: readonly Change[] = [
+  (workload) =>
+    workload.config.recompute ? null : { option: "--recompute", workload: withConfig(workload, { recompute: true }) },
+  (workload) => {
+    const half = workload.config.microBatch >> 1;
+    if (half < 1) return null;
+    return { option: `--micro-batch ${half}`, workload: withConfig(workload, { microBatch: half }) };
+  },
+  (workload) => {
+    if (workload.recipe !== "dpo" || !workload.sampling || workload.sampling.B < 2) return null;
+    const B = workload.sampling.B >> 1;
+    return { option: `--sample-batch ${B}`, workload: { ...workload, sampling: { ...workload.sampling, B } } };
+  },
+];
+
+/** Throws one line that says what would help if the run needs more than `budgetBytes`. */
+export async function requireMemory(
+  gpu: Gpu,
+  workload: Workload,
+  prediction: Prediction,
+  budgetBytes: number,
+): Promise<void> {
+  if (prediction.peakBytes <= budgetBytes) return;
+  const all = await savings(gpu, workload);
+  const [most] = prediction.parts;
+  const lines = all.map(({ option, peakBytes }) =>
+    `${option}: ${bytesText(peakBytes)}${peakBytes <= budgetBytes ? "" : ", still too much"}`
+  );
+  throw new Error(
+    `Cannot train: ${bytesText(prediction.peakBytes)} of GPU memory needed, ${bytesText(budgetBytes)} there ` +
+      `(${most.name} take ${bytesText(most.bytes)}). With ${lines.join("; with ")}`,
+  );
+}
+
+/** 1234567 -> "1.23 MB". */
+export function bytesText(bytes: number): string {
+  for (const [unit, size] of [["GB", 1e9], ["MB", 1e6], ["kB", 1e3]] as const) {
+    if (bytes >= size) return `${(bytes / size).toPrecision(3)} ${unit}`;
+  }
+  return `${bytes} B`;
+}
+
+/** The prediction as a table. */
+export function formatPrediction({ peakBytes, parts, parameters }: Prediction): string {
+  const rows = [...parts, { name: "peak", bytes: peakBytes }];
+  const width = Math.max(...rows.map(({ name }) => name.length));
+  const lines = rows.map(({ name, bytes }) =>
+    `  ${name.padEnd(width)} ${bytesText(bytes).padStart(9)} ${(100 * bytes / peakBytes).toFixed(1).padStart(6)} %`
+  );
+  return [`GPU memory of a run (${parameters} parameters):`, ...lines].join("\n");
+}
