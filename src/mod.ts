@@ -13,6 +13,18 @@ export { PIPELINE, type PipelineConfig, type PipelineEvent, runPipeline } from "
 export { Stopped } from "./recipes/rollout.ts";
 export { DPO, type DpoConfig, trainDpo } from "./recipes/dpo.ts";
 export { loadTuned, tunedName, type TuneShapes, tuneUsed, useRecipes } from "./recipes/tuning.ts";
+export {
+  bytesText,
+  formatPrediction,
+  predict,
+  type Prediction,
+  requireMemory,
+  type Saving,
+  savings,
+  type Workload,
+} from "./recipes/predict.ts";
+export { paddingShares } from "./recipes/packing.ts";
+export { positionsOf } from "./recipes/batches.ts";
 export { describeRecipe } from "./recipes/describe.ts";
 export { loadProblems } from "./data/datasets.ts";
 export { description, type Problem, programJob, stdioForm } from "./data/problem.ts";

@@ -23,6 +23,12 @@ export function parsePositive(text: string): number {
   return value;
 }
 
+export function parseGigabytes(text: string): number {
+  const value = parseNumber(text);
+  if (value <= 0) throw new InvalidArgumentError("not a number above 0.");
+  return value;
+}
+
 /** Fields that take fractions; all other numbers count something. */
 const FRACTIONS = new Set([
   "learningRate",

@@ -1,7 +1,21 @@
 /** `etalon plan`: every GPU dispatch of a recipe, before anything runs. */
 import { Argument, type Command, Option } from "commander";
-import { describeRecipe, openGpu, parseConfig } from "../mod.ts";
+import {
+  bytesText,
+  describeRecipe,
+  DPO,
+  formatPrediction,
+  type LlamaConfig,
+  openGpu,
+  parseConfig,
+  predict,
+  requireMemory,
+  savings,
+  SFT,
+  type Workload,
+} from "../mod.ts";
 import { denoHost } from "../host/deno.ts";
+import { memoryOption } from "./memory.ts";
 import { parsePositive } from "./options.ts";
 import { ensureAdapter } from "./setup.ts";
 
@@ -10,17 +24,19 @@ interface PlanOptions {
   batch: number;
   tokens: number;
   recompute: boolean;
+  memory?: number;
 }
 
 export function addPlan(program: Command): void {
   program.command("plan")
-    .description("Print the dispatches, bytes and FLOPs of one accumulation step of a recipe")
+    .description("Print the dispatches, bytes and FLOPs of one accumulation step, and the GPU memory of a run")
     .addArgument(new Argument("<recipe>").choices(["sft", "dpo"]))
     .option("--model <dir>", "folder with a config.json", "models/micro")
     .addOption(new Option("--batch <n>", "sequences").default(16).argParser(parsePositive))
     .addOption(new Option("--tokens <n>", "tokens of a sequence").default(64).argParser(parsePositive))
     .option("--recompute", "with recomputation of blocks", false)
-    .addHelpText("after", "\nExample:\n  $ deno task plan dpo --batch 16 --tokens 96")
+    .addOption(memoryOption())
+    .addHelpText("after", "\nExample:\n  $ deno task plan dpo --batch 16 --tokens 96 --memory 4")
     .action(async (recipe: "sft" | "dpo", options: PlanOptions) => {
       await ensureAdapter();
       if (recipe === "dpo" && options.batch % 2 === 1) {
@@ -30,6 +46,22 @@ export function addPlan(program: Command): void {
       const config = parseConfig(await denoHost().readText(path), path);
       const gpu = await openGpu();
       console.log(describeRecipe(gpu, config, recipe, options.batch, options.tokens, options.recompute));
+      const workload = workloadOf(recipe, config, options);
+      const prediction = await predict(gpu, workload);
+      console.log(formatPrediction(prediction));
+      for (const { option, peakBytes } of await savings(gpu, workload)) {
+        const saved = prediction.peakBytes - peakBytes;
+        console.log(`  with ${option}: ${bytesText(peakBytes)}, ${bytesText(saved)} less`);
+      }
+      if (options.memory !== undefined) await requireMemory(gpu, workload, prediction, options.memory * 1e9);
       gpu.close();
     });
+}
+
+function workloadOf(recipe: "sft" | "dpo", model: LlamaConfig, options: PlanOptions): Workload {
+  const { batch, tokens, recompute } = options;
+  const lengths = [tokens];
+  return recipe === "sft"
+    ? { recipe, model, lengths, config: { ...SFT, microBatch: batch, recompute } }
+    : { recipe, model, lengths, config: { ...DPO, microBatch: batch / 2, recompute } };
 }

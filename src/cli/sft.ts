@@ -6,8 +6,10 @@ import {
   initialize,
   loadModel,
   loadTokenizer,
+  paddingShares,
   parseConfig,
   parseJsonl,
+  positionsOf,
   saveModel,
   SFT,
   sha256,
@@ -15,6 +17,7 @@ import {
   trainSft,
 } from "../mod.ts";
 import { denoHost } from "../host/deno.ts";
+import { checkMemory, memoryLine, memoryOption, packingLine } from "./memory.ts";
 import { addOptions, readOptions } from "./options.ts";
 import { duration, terminalProgress } from "./progress.ts";
 import { parseJson } from "./run_folder.ts";
@@ -33,6 +36,7 @@ export function addSft(program: Command): void {
     .requiredOption("--out <dir>", "folder for the trained model, the metrics and the checkpoints")
     .option("--scratch", "start from random weights", false)
     .addOption(deterministicOption())
+    .addOption(memoryOption())
     .addHelpText(
       "after",
       `
@@ -60,7 +64,16 @@ An interrupted run (Ctrl-C) leaves a checkpoint; the same command goes on from t
   });
 }
 
-async function runSft(options: Record<string, string> & { scratch: boolean; deterministic: boolean }): Promise<void> {
+interface SftOptions extends Record<string, unknown> {
+  data: string;
+  model: string;
+  out: string;
+  scratch: boolean;
+  deterministic: boolean;
+  memory?: number;
+}
+
+async function runSft(options: SftOptions): Promise<void> {
   await ensureAdapter();
   const host = denoHost();
   const progress = terminalProgress();
@@ -84,9 +97,16 @@ async function runSft(options: Record<string, string> & { scratch: boolean; dete
       `Cannot train: the tokenizer has ${tokenizer.vocabSize} tokens, vocab_size of ${path} is ${shape.V}`,
     );
   }
+  const { sequences, tooLong } = tokenizeRows(tokenizer, rows as CompletionRow[], shape.maxPositions);
+  if (sequences.length === 0) {
+    throw new Error(`Cannot train: no row of ${options.data} has at most ${shape.maxPositions} tokens`);
+  }
+  const lengths = sequences.map(positionsOf);
+  const prediction = await checkMemory(gpu, { recipe: "sft", config, model: shape, lengths }, options.memory);
+  progress.log(memoryLine(prediction));
+  if (config.pack) progress.log(packingLine(paddingShares(lengths, { ...config, longest: shape.maxPositions })));
   const model = options.scratch ? createLlama(gpu, shape, true) : await loadModel(host, gpu, options.model, true);
   if (options.scratch) initialize(model, config.seed);
-  const { sequences, tooLong } = tokenizeRows(tokenizer, rows as CompletionRow[], shape.maxPositions);
   progress.log(
     `${gpu.adapterName}: ${model.weights.parameters} parameters, ${sequences.length} sequences` +
       (tooLong > 0 ? `, ${tooLong} longer than ${shape.maxPositions} tokens left out` : ""),

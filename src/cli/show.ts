@@ -1,5 +1,6 @@
 /** What a person reads of a run: its progress and its summary. */
 import type { PipelineEvent, RunReport } from "../mod.ts";
+import { memoryLine, packingLine } from "./memory.ts";
 import { duration, type Progress } from "./progress.ts";
 
 export function show(event: PipelineEvent, progress: Progress): void {
@@ -7,7 +8,9 @@ export function show(event: PipelineEvent, progress: Progress): void {
     const time = event.seconds === null ? "" : `  ${duration(event.seconds)}`;
     if (event.seconds === null) progress.live(`${event.name}: ${event.detail}`);
     else progress.log(`${event.name}: ${event.detail}${time}`);
-  } else if (event.type === "progress") {
+  } else if (event.type === "memory") progress.log(memoryLine(event.prediction));
+  else if (event.type === "packing") progress.log(packingLine(event));
+  else if (event.type === "progress") {
     const { done, total, resumed, tokens, seconds } = event;
     const fresh = done - resumed;
     const left = fresh > 0 && done < total ? `  ${duration(seconds / fresh * (total - done))} left` : "";

@@ -3,6 +3,7 @@ import { type Command, Option } from "commander";
 import { createPool, orders, PIPELINE, type PipelineConfig, runPipeline, Stopped } from "../mod.ts";
 import { denoHost } from "../host/deno.ts";
 import { interruptSignal } from "./interrupt.ts";
+import { memoryBudget, memoryOption } from "./memory.ts";
 import { addOptions, parsePositive, readOptions } from "./options.ts";
 import { chooseProblems } from "./problems.ts";
 import { terminalProgress } from "./progress.ts";
@@ -20,6 +21,7 @@ export interface TrainOptions extends Record<string, unknown> {
   problems: number;
   evalProblems?: number;
   workers: number;
+  memory?: number;
   json: boolean;
 }
 
@@ -43,6 +45,7 @@ export function addTrain(program: Command): void {
     .addOption(new Option("--workers <n>", "Python interpreters at once").default(2).argParser(parsePositive))
     .option("--json", "print one JSON summary as the last line of stdout", false)
     .addOption(deterministicOption())
+    .addOption(memoryOption())
     .addHelpText(
       "after",
       `
@@ -103,7 +106,8 @@ async function runTrain(options: TrainOptions): Promise<void> {
   try {
     const data = await chooseProblems(options, config.seed, pool);
     const command = ["deno task train", ...Deno.args.slice(1)].join(" ");
-    const given = { host, gpu, pool, dir, modelDir: options.model, command, ...data };
+    const memoryBytes = memoryBudget(options.memory, gpu);
+    const given = { host, gpu, pool, dir, modelDir: options.model, command, memoryBytes, ...data };
     for await (const event of runPipeline(config, given, signal)) {
       show(event, progress);
       if (event.type === "report") finish(event.report, dir, options.json, progress);

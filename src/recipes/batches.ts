@@ -16,6 +16,12 @@ export function bucketOf(length: number, longest = BUCKETS[BUCKETS.length - 1]):
   return Math.min(longest, BUCKETS.find((size) => size >= length) ?? longest);
 }
 
+/** All buckets that sequences of `shortest` to `most` positions can fall into. */
+export function bucketsBetween(shortest: number, most: number, longest?: number): number[] {
+  const [low, high] = [bucketOf(shortest, longest), bucketOf(most, longest)];
+  return [...new Set([low, ...BUCKETS.filter((size) => size > low && size < high), high])];
+}
+
 export interface BatchArrays {
   /** [B,T] right padded with the pad id. */
   ids: Uint32Array;

@@ -1,20 +1,21 @@
 /** The plans of a recipe as text, for `deno task plan`: what the GPU will be asked to do, before it does anything. */
-import { describe, type Gpu, persistent, Plan, planMemory } from "../plan/mod.ts";
+import { describe, openDryGpu, persistent, Plan, planMemory, type Recorder } from "../plan/mod.ts";
 import { dpoLoss } from "../loss/dpo.ts";
 import { sftLoss } from "../loss/sft.ts";
 import type { LlamaConfig } from "../model/config.ts";
 import { createLlama } from "../model/llama.ts";
 import { batchInputs, score } from "./scorer.ts";
 
-/** `sft` or `dpo` at B sequences of T tokens: one accumulation step, forward and backward. */
+/** `sft` or `dpo` at B sequences of T tokens: one accumulation step, forward and backward. Nothing is allocated. */
 export function describeRecipe(
-  gpu: Gpu,
+  recorder: Recorder,
   config: LlamaConfig,
   recipe: "sft" | "dpo",
   B: number,
   T: number,
   recompute: boolean,
 ): string {
+  const gpu = openDryGpu(recorder);
   const model = createLlama(gpu, config, true);
   const plan = new Plan(`${recipe}.${B}x${T}`, gpu);
   const inputs = batchInputs(model, B, T);

@@ -16,10 +16,13 @@ import { compareEvaluations, type Evaluation, measurable, summarize } from "../e
 import type { OrderName } from "../trace/heuristics.ts";
 import type { Pool } from "../trace/pool.ts";
 import { createGenerator, type Generator } from "../model/generate.ts";
-import { bucketOf } from "./batches.ts";
+import { parseConfig } from "../model/config.ts";
+import { bucketOf, bucketsBetween, positionsOf } from "./batches.ts";
 import { loadModel, saveModel } from "./checkpoint.ts";
 import { DPO, type DpoConfig, trainDpo } from "./dpo.ts";
 import type { TrainingEvent } from "./events.ts";
+import { paddingShares } from "./packing.ts";
+import { predict, type Prediction, requireMemory, type Workload } from "./predict.ts";
 import { type PairRow, tracedPairs } from "./preferences.ts";
 import { addAgreement, rollout, type RolloutGiven, type RolloutProgress, Stopped } from "./rollout.ts";
 import { promptTokens } from "./sequences.ts";
@@ -70,12 +73,16 @@ export interface PipelineGiven {
   evalOn: string;
   command: string;
   notes: readonly string[];
+  /** Bytes of GPU memory that the run may take; null where nobody knows. */
+  memoryBytes: number | null;
 }
 
 export type PipelineEvent =
   | { type: "stage"; name: string; detail: string; seconds: number | null }
   | ({ type: "progress"; stage: string } & RolloutProgress)
   | TrainingEvent
+  | { type: "memory"; prediction: Prediction }
+  | { type: "packing"; bucketed: number; packed: number }
   | { type: "report"; report: RunReport; path: string };
 
 /** The k of pass@k, as far as there are samples. */
@@ -102,15 +109,9 @@ export async function* runPipeline(
   };
 
   const tokenizer = await loadTokenizer(host, modelDir);
-  const weights = await host.readBytes(`${modelDir}/model.safetensors`);
-  const modelId = await sha256(weights);
-  const model = await loadModel(host, gpu, modelDir, true);
-  const { V } = model.config;
-  if (tokenizer.vocabSize > V) {
-    throw new Error(`Cannot use ${modelDir}: its tokenizer has ${tokenizer.vocabSize} tokens, its config.json ${V}`);
-  }
+  const shape = parseConfig(await host.readText(`${modelDir}/config.json`), `${modelDir}/config.json`);
   const notes = [...given.notes];
-  const room = model.config.maxPositions - config.maxNewTokens;
+  const room = shape.maxPositions - config.maxNewTokens;
   const fitting = (problems: readonly Problem[], use: string): Problem[] => {
     const kept = problems.filter(({ prompt }) => promptTokens(tokenizer, prompt).length <= room);
     const lost = problems.length - kept.length;
@@ -122,14 +123,31 @@ export async function* runPipeline(
   };
   const trainProblems = fitting(given.trainProblems, "train on");
   const evalProblems = fitting(given.evalProblems, "evaluate on");
-  const prompts = [...trainProblems, ...evalProblems].map(({ prompt }) => promptTokens(tokenizer, prompt).length);
-  const longestPrompt = bucketOf(Math.max(...prompts), model.config.maxPositions);
-  const generator: Generator = await createGenerator(
-    model,
-    config.sampleBatch,
-    Math.min(model.config.maxPositions, longestPrompt + config.maxNewTokens),
+  const lengthOf = ({ prompt }: Problem) => promptTokens(tokenizer, prompt).length;
+  const longestPrompt = bucketOf(Math.max(...[...trainProblems, ...evalProblems].map(lengthOf)), shape.maxPositions);
+  const sampling = {
+    B: config.sampleBatch,
+    S: Math.min(shape.maxPositions, longestPrompt + config.maxNewTokens),
     longestPrompt,
-  );
+  };
+
+  // Before anything large is allocated. Which lengths samples will have is not known yet: any that may occur counts.
+  const prompts = trainProblems.map(lengthOf);
+  const most = Math.max(...prompts) + config.maxNewTokens - 1;
+  const lengths = bucketsBetween(Math.min(...prompts), most, shape.maxPositions);
+  const workload: Workload = { recipe: "dpo", config, model: shape, lengths, sampling };
+  const prediction = await predict(gpu, workload);
+  if (given.memoryBytes !== null) await requireMemory(gpu, workload, prediction, given.memoryBytes);
+
+  const weights = await host.readBytes(`${modelDir}/model.safetensors`);
+  const modelId = await sha256(weights);
+  const model = await loadModel(host, gpu, modelDir, true);
+  const { V } = model.config;
+  if (tokenizer.vocabSize > V) {
+    throw new Error(`Cannot use ${modelDir}: its tokenizer has ${tokenizer.vocabSize} tokens, its config.json ${V}`);
+  }
+  yield { type: "memory", prediction };
+  const generator: Generator = await createGenerator(model, sampling.B, sampling.S, longestPrompt);
   const rolloutGiven: RolloutGiven = { host, pool, generator, tokenizer };
   yield endStage("load", `${modelDir}, ${amount(model.weights.parameters)}parameters`);
 
@@ -182,6 +200,12 @@ export async function* runPipeline(
       });
       return { chosen: of(row.chosen), rejected: of(row.rejected) };
     });
+    if (config.pack) {
+      const { batchSize, microBatch } = config;
+      const lengths = pairs.flatMap(({ chosen, rejected }) => [positionsOf(chosen), positionsOf(rejected)]);
+      const rows = { batchSize: 2 * batchSize, microBatch: 2 * microBatch, longest: shape.maxPositions };
+      yield { type: "packing", ...paddingShares(lengths, rows) };
+    }
     const metricsPath = `${dir}/metrics.jsonl`;
     const earlier = await host.exists(metricsPath) ? await host.readText(metricsPath) : "";
     metrics = earlier.split("\n").filter(Boolean).map((line) => JSON.parse(line));

@@ -55,6 +55,11 @@ describe("bad input: one line and a non-zero exit", () => {
       "error: Cannot read DIR/none.jsonl: no such file",
     ],
     [
+      "a run that needs more GPU memory than it may take",
+      () => ["--memory", "0.01"],
+      /^error: Cannot train: [\d.]+ [MG]B of GPU memory needed, 10\.0 MB there \(.*\)\. With --recompute --micro-batch 4 .*: /,
+    ],
+    [
       "a broken JSON line, named by file and line",
       () => ["--data", `${folder}/broken.jsonl`],
       /^error: Cannot read DIR\/broken\.jsonl: line 2 is not JSON \(.*\)$/,
