@@ -57,6 +57,38 @@ export async function timeDispatches(gpu: Gpu, executable: Executable, rounds: n
   return [...rows.values()].sort((a, b) => b.microseconds - a.microseconds);
 }
 
+/**
+ * Microseconds of one run of a whole plan: a pass of several replays between two time stamps, so that stamps which a browser
+ * rounds (to 100 µs) still tell fast kernels apart. `times` replays are taken; without the feature by wall clock.
+ */
+export async function timeReplays(gpu: Gpu, executable: Executable, times: number): Promise<number> {
+  const { device } = gpu;
+  const { commands } = executable;
+  const stamped = device.features.has("timestamp-query");
+  const usage = GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST;
+  const staging = device.createBuffer({ size: 16, usage });
+  const resolve = device.createBuffer({ size: 16, usage: GPUBufferUsage.QUERY_RESOLVE | GPUBufferUsage.COPY_SRC });
+  const querySet = stamped ? device.createQuerySet({ type: "timestamp", count: 2 }) : undefined;
+  const encoder = device.createCommandEncoder();
+  const pass = encoder.beginComputePass(
+    querySet && { timestampWrites: { querySet, beginningOfPassWriteIndex: 0, endOfPassWriteIndex: 1 } },
+  );
+  for (let i = 0; i < times; i++) for (const command of commands) encode(pass, command);
+  pass.end();
+  if (querySet) encoder.resolveQuerySet(querySet, 0, 2, resolve, 0);
+  encoder.copyBufferToBuffer(resolve, 0, staging, 0, 16);
+  const start = performance.now();
+  device.queue.submit([encoder.finish()]);
+  await staging.mapAsync(GPUMapMode.READ);
+  const wall = (performance.now() - start) * 1000;
+  gpu.check();
+  const stamps = new BigUint64Array(staging.getMappedRange());
+  const microseconds = stamped ? Number(stamps[1] - stamps[0]) / 1000 : wall;
+  staging.unmap();
+  for (const each of [querySet, resolve, staging]) each?.destroy();
+  return microseconds / times;
+}
+
 export function formatProfile(name: string, rows: readonly ProfileRow[]): string {
   const total = rows.reduce((sum, row) => sum + row.microseconds, 0);
   const lines = [...rows].sort((a, b) => b.microseconds - a.microseconds).map((row) => {

@@ -4,6 +4,7 @@
  */
 import type { Gpu } from "./device.ts";
 import { compile } from "./executable.ts";
+import { timeReplays } from "./profile.ts";
 import { Plan } from "./plan.ts";
 import { persistent, write } from "./store.ts";
 import { elements, showTensor, type Tensor } from "./tensor.ts";
@@ -44,20 +45,22 @@ async function tuneOne(gpu: Gpu, pick: Pick, rounds: number): Promise<Tuned> {
     const plan = new Plan(`tune.${op.name}.${variant.name}`, gpu);
     (variant as Variant<unknown>).record(plan, tensors, sizes);
     const executable = await compile(gpu, plan);
-    for (const tensor of written) write(gpu, tensor, zeros(tensor)); // a variant may add to what is there
+    // The same before every variant: some add to what is there, some work in place.
+    written.forEach((tensor, k) => write(gpu, tensor, contents(pick, op.writes[k])));
     await executable.run();
     const reader = executable.reader(written);
     const output = (await reader.read()).map((data) => Float32Array.from(data));
     reader.destroy();
     const result = { variant: variant.name, samples: [] as number[], output };
     results.push(result);
-    runs.push({ executable, result });
+    // Long enough for a clock that is rounded, and for the rest of the machine to average out.
+    const times = Math.min(100, Math.max(1, Math.ceil(2000 / await timeReplays(gpu, executable, 1))));
+    runs.push({ executable, result, times });
   }
   const difference = largestDifference(results, op, tensors);
   for (let round = 0; round < rounds; round++) {
-    for (const { executable, result } of runs) {
-      for (const tensor of written) write(gpu, tensor, zeros(tensor)); // or sums grow beyond all bounds
-      result.samples.push((await executable.profile(1)).reduce((sum, row) => sum + row.microseconds, 0));
+    for (const { executable, result, times } of runs) {
+      result.samples.push(await timeReplays(gpu, executable, times));
     }
   }
   for (const { executable } of runs) executable.destroy();
@@ -71,23 +74,26 @@ async function tuneOne(gpu: Gpu, pick: Pick, rounds: number): Promise<Tuned> {
 }
 
 /** Tensors of the same shapes with memory of their own; two that were one stay one. */
-function standIns(gpu: Gpu, { op, tensors, sizes }: Pick): Tensor[] {
+function standIns(gpu: Gpu, pick: Pick): Tensor[] {
   const known = new Map<string, Tensor>();
-  return tensors.map((tensor, index) => {
+  return pick.tensors.map((tensor, index) => {
     const key = `${tensor.storage.id}+${tensor.offset}`;
     let made = known.get(key);
     if (!made) {
       made = persistent(gpu, `tune.${tensor.name}`, tensor.shape, tensor.dtype);
-      if (tensor.dtype === "f32" || tensor.dtype === "f16") write(gpu, made, noise(elements(tensor.shape), index));
-      else write(gpu, made, op.fill?.(index, tensor, sizes) ?? new Uint32Array(elements(tensor.shape)));
+      write(gpu, made, contents(pick, index));
       known.set(key, made);
     }
     return { ...made, shape: tensor.shape };
   });
 }
 
-const zeros = (tensor: Tensor) =>
-  tensor.dtype === "u32" ? new Uint32Array(elements(tensor.shape)) : new Float32Array(elements(tensor.shape));
+function contents({ op, tensors, sizes }: Pick, index: number): Float32Array | Uint32Array {
+  const tensor = tensors[index];
+  const count = elements(tensor.shape);
+  if (tensor.dtype === "f32" || tensor.dtype === "f16") return noise(count, index);
+  return op.fill?.(index, tensor, sizes) ?? new Uint32Array(count);
+}
 
 /** Seeded numbers in [-1, 1), the same every time. */
 function noise(count: number, seed: number): Float32Array {
