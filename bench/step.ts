@@ -3,6 +3,7 @@ import { compile, type Gpu, type Plan, planMemory } from "../src/plan/mod.ts";
 import type { Ceiling } from "./ceiling.ts";
 import { leastBytes } from "./kernels.ts";
 import type { Row, Suite } from "./report.ts";
+import { RECOMPUTE, type Saving } from "../src/model/saving.ts";
 import { gigaPerSecond } from "./units.ts";
 import { destroyModel, randomModel, recordMicroStep, recordUpdate, type Shape, timeInTurns } from "./workload.ts";
 
@@ -25,13 +26,24 @@ export function stepValues(tokens: number, flops: number, milliseconds: number, 
   };
 }
 
+/** The plain step, and everything that saves memory of activations. */
+const SAVINGS: readonly Saving[] = [
+  ...RECOMPUTE.map((recompute): Saving => ({ recompute })),
+  { recompute: "cheap", activations: "f16" },
+  { recompute: "block", activations: "f16" },
+];
+const savingWords = ({ recompute, activations }: Saving) => [
+  ...recompute === "none" ? [] : [`recompute ${recompute}`],
+  ...activations ? [activations] : [],
+];
+
 export async function benchStep(gpu: Gpu, shape: Shape, ceiling: Ceiling, rounds: number): Promise<Suite> {
   const { B, T } = shape;
   const model = randomModel(gpu, shape.config);
   const rows: Row[] = [];
   for (const recipe of ["sft", "dpo"] as const) {
-    const variants = await Promise.all([false, true].map(async (recompute) => {
-      const { plan, loss, destroy } = recordMicroStep(model, recipe, B, T, recompute);
+    const variants = await Promise.all(SAVINGS.map(async (saving) => {
+      const { plan, loss, destroy } = recordMicroStep(model, recipe, B, T, saving);
       return { plan, watch: loss, executable: await compile(gpu, plan), destroy };
     }));
     const times = await timeInTurns(variants, rounds);
@@ -40,7 +52,7 @@ export async function benchStep(gpu: Gpu, shape: Shape, ceiling: Ceiling, rounds
     variants.forEach(({ plan, executable, destroy }, i) => {
       const { shared, unshared } = valueBytes(plan);
       rows.push({
-        name: i === 0 ? recipe : `${recipe}, recompute`,
+        name: [recipe, ...savingWords(SAVINGS[i])].join(", "),
         values: {
           ...stepValues(B * T, flops, times[i], ceiling),
           "x plain": times[i] / times[0],

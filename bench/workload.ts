@@ -6,6 +6,7 @@ import { dpoLoss } from "../src/loss/dpo.ts";
 import { sftLoss } from "../src/loss/sft.ts";
 import { type LlamaConfig, parseConfig } from "../src/model/config.ts";
 import { createLlama, initialize, type Llama } from "../src/model/llama.ts";
+import { saveMemory, type Saving } from "../src/model/saving.ts";
 import { uniformStream } from "../src/model/philox.ts";
 import { median } from "./units.ts";
 import { batchInputs, destroyInputs, score } from "../src/recipes/scorer.ts";
@@ -81,7 +82,7 @@ export function recordMicroStep(
   recipe: "sft" | "dpo",
   B: number,
   T: number,
-  recompute = false,
+  saving: Saving = { recompute: "none" },
 ): Recorded {
   const { gpu, config } = model;
   const uniform = uniformStream(2, 0);
@@ -98,7 +99,7 @@ export function recordMicroStep(
   };
 
   const plan = new Plan(`${recipe}.${B}x${T}`, model.gpu);
-  const { logprob } = score(plan, model, inputs, recompute);
+  const { logprob } = score(plan, model, inputs, saving.recompute);
   const loss = recipe === "sft"
     ? sftLoss(plan, logprob, constant("loss.weight", [B, T], -1 / (B * T)))
     : dpoLoss(plan, logprob, {
@@ -111,6 +112,7 @@ export function recordMicroStep(
   if (recipe === "dpo") write(gpu, given["sft.weight"], new Float32Array(B * T / 2).fill(-0.2 / (B * T))); // winners
   plan.keep(loss);
   plan.backward(loss, model.one);
+  saveMemory(plan, saving);
   return { plan, loss, destroy: () => destroyInputs({ ...inputs, ...given }) };
 }
 

@@ -1,5 +1,6 @@
 export { accumulateInto, add } from "./add.ts";
 export { adamw, gradNorm, MOMENT_BLOCK, type Moments } from "./adamw.ts";
+export { cast, keepHalves } from "./cast.ts";
 export { attention } from "./attention.ts";
 export { attentionDecode, cacheWrite } from "./decode.ts";
 export { dpo, DPO_METRICS } from "./dpo.ts";

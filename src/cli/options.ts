@@ -1,4 +1,5 @@
 /** Command-line flags from a recipe's defaults: `learningRate: 1e-3` becomes `--learning-rate <number>`. */
+import { ACTIVATIONS, RECOMPUTE } from "../mod.ts";
 import { type Command, InvalidArgumentError, Option } from "commander";
 
 type Value = number | string | boolean;
@@ -42,7 +43,12 @@ const FRACTIONS = new Set([
 ]);
 /** Counts that may be 0. */
 const FROM_ZERO = new Set(["seed", "warmup", "topK", "checkpointEvery"]);
-const CHOICES: Record<string, string[]> = { schedule: ["constant", "linear", "cosine"] };
+const CHOICES: Record<string, readonly string[]> = {
+  schedule: ["constant", "linear", "cosine"],
+  recompute: RECOMPUTE,
+  activations: ACTIVATIONS,
+  moments: ["f32", "8bit"],
+};
 
 /** Adds one flag per field, typed and defaulted by its value; `help` says what each is for. */
 export function addOptions<T extends object>(

@@ -1,6 +1,8 @@
 /** `etalon plan`: every GPU dispatch of a recipe, before anything runs. */
 import { Argument, type Command, Option } from "commander";
 import {
+  ACTIVATIONS,
+  type Activations,
   bytesText,
   describeRecipe,
   DPO,
@@ -9,6 +11,8 @@ import {
   openGpu,
   parseConfig,
   predict,
+  RECOMPUTE,
+  type Recompute,
   requireMemory,
   savings,
   SFT,
@@ -23,7 +27,9 @@ interface PlanOptions {
   model: string;
   batch: number;
   tokens: number;
-  recompute: boolean;
+  recompute: Recompute;
+  activations: Activations;
+  moments: "f32" | "8bit";
   memory?: number;
 }
 
@@ -34,7 +40,14 @@ export function addPlan(program: Command): void {
     .option("--model <dir>", "folder with a config.json", "models/micro")
     .addOption(new Option("--batch <n>", "sequences").default(16).argParser(parsePositive))
     .addOption(new Option("--tokens <n>", "tokens of a sequence").default(64).argParser(parsePositive))
-    .option("--recompute", "with recomputation of blocks", false)
+    .addOption(
+      new Option("--recompute <what>", "computed again in the backward pass").choices(RECOMPUTE).default("none"),
+    )
+    .addOption(
+      new Option("--activations <type>", "how what waits for the backward pass is kept").choices(ACTIVATIONS)
+        .default("f32"),
+    )
+    .addOption(new Option("--moments <type>", "how Adam's moments are kept").choices(["f32", "8bit"]).default("f32"))
     .addOption(memoryOption())
     .addHelpText("after", "\nExample:\n  $ deno task plan dpo --batch 16 --tokens 96 --memory 4")
     .action(async (recipe: "sft" | "dpo", options: PlanOptions) => {
@@ -45,7 +58,7 @@ export function addPlan(program: Command): void {
       const path = `${options.model}/config.json`;
       const config = parseConfig(await denoHost().readText(path), path);
       const gpu = await openGpu();
-      console.log(describeRecipe(gpu, config, recipe, options.batch, options.tokens, options.recompute));
+      console.log(describeRecipe(gpu, config, recipe, options.batch, options.tokens, options));
       const workload = workloadOf(recipe, config, options);
       const prediction = await predict(gpu, workload);
       console.log(formatPrediction(prediction));
@@ -59,9 +72,9 @@ export function addPlan(program: Command): void {
 }
 
 function workloadOf(recipe: "sft" | "dpo", model: LlamaConfig, options: PlanOptions): Workload {
-  const { batch, tokens, recompute } = options;
+  const { batch, tokens, recompute, activations, moments } = options;
   const lengths = [tokens];
   return recipe === "sft"
-    ? { recipe, model, lengths, config: { ...SFT, microBatch: batch, recompute } }
-    : { recipe, model, lengths, config: { ...DPO, microBatch: batch / 2, recompute } };
+    ? { recipe, model, lengths, config: { ...SFT, microBatch: batch, recompute, activations, moments } }
+    : { recipe, model, lengths, config: { ...DPO, microBatch: batch / 2, recompute, activations, moments } };
 }

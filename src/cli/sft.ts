@@ -59,7 +59,9 @@ An interrupted run (Ctrl-C) leaves a checkpoint; the same command goes on from t
     seed: "of initial weights and order",
     logEvery: "steps between metrics",
     checkpointEvery: "steps between checkpoints (0: only at the end)",
-    recompute: "recompute blocks in the backward pass to save memory",
+    recompute: "what the backward pass computes again to save memory",
+    activations: "how what waits for the backward pass is kept",
+    moments: "how Adam's moments are kept: 8 bytes a parameter or 2",
     pack: "let short sequences share a row: less padding",
   });
 }

@@ -82,7 +82,9 @@ report.html. After Ctrl-C or a crash the same command goes on where the run stop
     referenceSibling: "where nothing passes, compare traces with the reference solution's",
     logEvery: "steps between metrics",
     checkpointEvery: "steps between checkpoints (0: only at the end)",
-    recompute: "recompute blocks in the backward pass to save memory",
+    recompute: "what the backward pass computes again to save memory",
+    activations: "how what waits for the backward pass is kept",
+    moments: "how Adam's moments are kept: 8 bytes a parameter or 2",
     pack: "let short sequences share a row: less padding",
   });
   command.addOption(

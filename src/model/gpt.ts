@@ -14,6 +14,7 @@ import {
   write,
 } from "../plan/mod.ts";
 import { add, attention, embedding, gelu, layernorm, linear } from "../../kernels/mod.ts";
+import { part, type Recompute } from "./saving.ts";
 import { weight } from "./weights.ts";
 
 export interface GptConfig {
@@ -97,8 +98,8 @@ export function gptAttendWithin({ H, D }: GptConfig, B: number, T: number): GptA
 }
 
 /**
- * ids and positions [N] -> final normalised hidden states [N,C], for `tokenLogprob` with `gptHeadWeight`. With `recompute`, each
- * block runs again in the backward pass.
+ * ids and positions [N] -> final normalised hidden states [N,C], for `tokenLogprob` with `gptHeadWeight`. `recompute`: what
+ * runs again in the backward pass.
  */
 export function gptForward(
   plan: Plan,
@@ -106,27 +107,30 @@ export function gptForward(
   ids: Tensor,
   positions: Tensor,
   attend: GptAttend,
-  recompute = false,
+  recompute: Recompute = "none",
 ): Tensor {
   const { L, normEps } = model.config;
   const of = (name: string) => weight(model, `transformer.${name}`);
   let x = embedding(plan, ids, of("wte.weight"), { ids: positions, table: of("wpe.weight") });
   for (let l = 0; l < L; l++) {
     const input = x;
-    const run = () => block(plan, model, l, input, attend);
-    x = recompute ? plan.recompute(run) : run();
+    x = part(plan, recompute, "block", () => block(plan, model, l, input, attend, recompute));
   }
   return layernorm(plan, x, of("ln_f.weight"), of("ln_f.bias"), normEps);
 }
 
-function block(plan: Plan, model: Gpt, l: number, x: Tensor, attend: GptAttend): Tensor {
+function block(plan: Plan, model: Gpt, l: number, x: Tensor, attend: GptAttend, recompute: Recompute): Tensor {
   const { normEps } = model.config;
   const of = (name: string) => weight(model, `transformer.h.${l}.${name}`);
   const normed = (x: Tensor, name: string) => layernorm(plan, x, of(`${name}.weight`), of(`${name}.bias`), normEps);
   const projected = (x: Tensor, name: string) => linear(plan, x, of(`${name}.weight`), of(`${name}.bias`));
 
-  const qkv = projected(normed(x, "ln_1"), "attn.c_attn");
-  const h = add(plan, x, projected(attend(plan, l, qkv), "attn.c_proj"));
-  const wide = gelu(plan, projected(normed(h, "ln_2"), "mlp.c_fc"));
-  return add(plan, h, projected(wide, "mlp.c_proj"));
+  const h = part(plan, recompute, "attention", () => {
+    const qkv = projected(normed(x, "ln_1"), "attn.c_attn");
+    return add(plan, x, projected(attend(plan, l, qkv), "attn.c_proj"));
+  });
+  return part(plan, recompute, "mlp", () => {
+    const wide = gelu(plan, projected(normed(h, "ln_2"), "mlp.c_fc"));
+    return add(plan, h, projected(wide, "mlp.c_proj"));
+  });
 }

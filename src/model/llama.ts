@@ -11,6 +11,7 @@ import {
 } from "../plan/mod.ts";
 import { add, attention, embedding, linear, rmsnorm, rope, ropeTable, swiglu } from "../../kernels/mod.ts";
 import type { LlamaConfig } from "./config.ts";
+import { part, type Recompute } from "./saving.ts";
 import { weight } from "./weights.ts";
 
 export { getWeights, initialize, setWeights } from "./weights.ts";
@@ -82,34 +83,46 @@ export function headWeight(model: Llama): Tensor {
 /** How a block attends: training attends within the batch, generation writes and reads a cache. */
 export type Attend = (plan: Plan, layer: number, qkv: Tensor) => Tensor;
 
-/** ids and positions [N] -> final normalised hidden states [N,C]. With `recompute`, each block runs again in the backward pass. */
+/** ids and positions [N] -> final normalised hidden states [N,C]. `recompute`: what runs again in the backward pass. */
 export function forward(
   plan: Plan,
   model: Llama,
   ids: Tensor,
   positions: Tensor,
   attend: Attend,
-  recompute = false,
+  recompute: Recompute = "none",
 ): Tensor {
   const { config } = model;
   let x = embedding(plan, ids, weight(model, "model.embed_tokens.weight"));
   for (let l = 0; l < config.L; l++) {
     const input = x;
-    const run = () => block(plan, model, l, input, positions, attend);
-    x = recompute ? plan.recompute(run) : run();
+    x = part(plan, recompute, "block", () => block(plan, model, l, input, positions, attend, recompute));
   }
   return rmsnorm(plan, x, weight(model, "model.norm.weight"), config.normEps);
 }
 
-function block(plan: Plan, model: Llama, l: number, x: Tensor, positions: Tensor, attend: Attend): Tensor {
+/** One layer, x [N,C] -> [N,C]. */
+export function block(
+  plan: Plan,
+  model: Llama,
+  l: number,
+  x: Tensor,
+  positions: Tensor,
+  attend: Attend,
+  recompute: Recompute = "none",
+): Tensor {
   const { normEps } = model.config;
   const of = (name: string) => weight(model, `model.layers.${l}.${name}.weight`);
-  const a = rmsnorm(plan, x, of("input_layernorm"), normEps);
-  const qkv = rope(plan, linear(plan, a, of("self_attn.qkv")), positions, model.ropeTable, model.config);
-  const h = add(plan, x, linear(plan, attend(plan, l, qkv), of("self_attn.o_proj")));
-  const m = rmsnorm(plan, h, of("post_attention_layernorm"), normEps);
-  const wide = swiglu(plan, linear(plan, m, of("mlp.gate_up")));
-  return add(plan, h, linear(plan, wide, of("mlp.down_proj")));
+  const h = part(plan, recompute, "attention", () => {
+    const a = rmsnorm(plan, x, of("input_layernorm"), normEps);
+    const qkv = rope(plan, linear(plan, a, of("self_attn.qkv")), positions, model.ropeTable, model.config);
+    return add(plan, x, linear(plan, attend(plan, l, qkv), of("self_attn.o_proj")));
+  });
+  return part(plan, recompute, "mlp", () => {
+    const m = rmsnorm(plan, h, of("post_attention_layernorm"), normEps);
+    const wide = swiglu(plan, linear(plan, m, of("mlp.gate_up")));
+    return add(plan, h, linear(plan, wide, of("mlp.down_proj")));
+  });
 }
 
 /** Attention within a batch of B rows of T tokens; with `segments` [B,T], within the segments of each row. */

@@ -5,6 +5,8 @@ export { checkGuards } from "./guard.ts";
 export * from "./store.ts";
 export * from "./plan.ts";
 export { compile, type Executable } from "./executable.ts";
+export { compressKept } from "./compress.ts";
+export { rematerialize } from "./rematerialize.ts";
 export { amount, describe } from "./describe.ts";
 export { planMemory } from "./memory.ts";
 export type { ProfileRow } from "./profile.ts";

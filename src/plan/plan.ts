@@ -45,6 +45,8 @@ export class Plan {
   readonly kept = new Set<Storage>();
   /** Every use of an op that has variants, in order. */
   readonly picks: Pick[] = [];
+  /** Where the backward pass begins among the dispatches, once it is recorded. */
+  backwardStart: number | null = null;
   private tape: TapeEntry[] = [];
   private gradients = new Map<Storage, Tensor>();
 
@@ -164,9 +166,16 @@ export class Plan {
   backward(loss: Tensor, one: Tensor): void {
     if (byteLength(loss) !== 4) throw new Error(`Cannot record the backward pass: ${showTensor(loss)} is no scalar`);
     requireWhole(loss);
+    this.backwardStart = this.dispatches.length;
     this.gradients.set(loss.storage, one);
     this.unwind(this.tape);
     this.tape = [];
+  }
+
+  /** For passes that rewrite a recorded plan (compress.ts, rematerialize.ts): all dispatches, and where the backward pass begins. */
+  replaceDispatches(dispatches: readonly Dispatch[], backwardStart: number): void {
+    this.dispatches.splice(0, this.dispatches.length, ...dispatches);
+    this.backwardStart = backwardStart;
   }
 
   /**

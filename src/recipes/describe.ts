@@ -4,6 +4,7 @@ import { dpoLoss } from "../loss/dpo.ts";
 import { sftLoss } from "../loss/sft.ts";
 import type { LlamaConfig } from "../model/config.ts";
 import { createLlama } from "../model/llama.ts";
+import { saveMemory, type Saving } from "../model/saving.ts";
 import { batchInputs, score } from "./scorer.ts";
 
 /** `sft` or `dpo` at B sequences of T tokens: one accumulation step, forward and backward. Nothing is allocated. */
@@ -13,13 +14,13 @@ export function describeRecipe(
   recipe: "sft" | "dpo",
   B: number,
   T: number,
-  recompute: boolean,
+  saving: Saving,
 ): string {
   const gpu = openDryGpu(recorder);
   const model = createLlama(gpu, config, true);
   const plan = new Plan(`${recipe}.${B}x${T}`, gpu);
   const inputs = batchInputs(model, B, T);
-  const { logprob } = score(plan, model, inputs, recompute);
+  const { logprob } = score(plan, model, inputs, saving.recompute);
   const given = (name: string, shape: number[]) => persistent(gpu, name, shape);
   if (recipe === "sft") plan.backward(sftLoss(plan, logprob, given("loss.weight", [B, T])), model.one);
   else {
@@ -32,5 +33,6 @@ export function describeRecipe(
     });
     plan.backward(loss.loss, model.one);
   }
+  saveMemory(plan, saving);
   return describe(plan, planMemory(plan, true));
 }

@@ -12,6 +12,8 @@
 import type { Host } from "../host/host.ts";
 import { sha256 } from "../files/sha256.ts";
 import type { Llama } from "../model/llama.ts";
+import type { Moments } from "../../kernels/mod.ts";
+import type { Activations, Recompute } from "../model/saving.ts";
 import { ADAMW } from "../optim/adamw.ts";
 import { positionsOf, type Sequence } from "./batches.ts";
 import { createDpoStep, type DpoStepOptions, type PreferencePair } from "./dpo_step.ts";
@@ -28,7 +30,11 @@ export interface DpoConfig extends LoopConfig {
   labelSmoothing: number;
   weightDecay: number;
   maxGradNorm: number;
-  recompute: boolean;
+  /** What the backward pass computes again instead of keeping it, and how it keeps the rest: see model/saving.ts. */
+  recompute: Recompute;
+  activations: Activations;
+  /** How Adam's moments are kept: 8 bytes a parameter, or 2. */
+  moments: Moments["kind"];
   /** Several short sequences share a row. */
   pack: boolean;
 }
@@ -48,7 +54,9 @@ export const DPO: DpoConfig = {
   seed: 1,
   logEvery: 5,
   checkpointEvery: 20,
-  recompute: false,
+  recompute: "none",
+  activations: "f32",
+  moments: "f32",
   pack: false,
 };
 
@@ -79,9 +87,10 @@ export async function* trainDpo(
 
 /** What a run with this configuration asks of its steps; `longest` is the longest sequence in positions. */
 export function dpoStepOptions(config: DpoConfig, padId: number, longest: number): DpoStepOptions {
-  const { microBatch, beta, alpha, labelSmoothing, recompute, pack, weightDecay, maxGradNorm } = config;
-  const adamw = { ...ADAMW, weightDecay, maxGradNorm };
-  return { microBatch, padId, beta, alpha, labelSmoothing, adamw, recompute, pack, longest };
+  const { microBatch, beta, alpha, labelSmoothing, recompute, activations, pack, weightDecay, maxGradNorm, moments } =
+    config;
+  const adamw = { ...ADAMW, weightDecay, maxGradNorm, moments };
+  return { microBatch, padId, beta, alpha, labelSmoothing, adamw, recompute, activations, pack, longest };
 }
 
 /** Adds the reference sums: from the cache if it belongs to these weights and pairs, else computed and kept. */

@@ -4,6 +4,7 @@ import { accumulateInto, DPO_METRICS } from "../../kernels/mod.ts";
 import { dpoLoss, type DpoTensors } from "../loss/dpo.ts";
 import { tokenMetrics } from "../loss/sft.ts";
 import type { Llama } from "../model/llama.ts";
+import { saveMemory, type Saving } from "../model/saving.ts";
 import { type AdamWConfig, createOptimizer } from "../optim/adamw.ts";
 import { type BatchArrays, batchArrays, bucketOf, positionsOf, type Sequence } from "./batches.ts";
 import { packedArrays, packPairs, rowLength } from "./packing.ts";
@@ -25,7 +26,7 @@ interface Compiled {
   executable: Executable;
 }
 
-export interface DpoStepOptions {
+export interface DpoStepOptions extends Saving {
   /** Pairs that run at a time, in rows of their own; packed, half the number of rows. */
   microBatch: number;
   padId: number;
@@ -34,7 +35,6 @@ export interface DpoStepOptions {
   /** Weight of the SFT term on winners. */
   alpha: number;
   adamw: AdamWConfig;
-  recompute: boolean;
   /** Several sequences share a row of `longest` positions. */
   pack?: boolean;
   /**
@@ -87,6 +87,7 @@ export async function createDpoStep(model: Llama, options: DpoStepOptions): Prom
     accumulateInto(plan, metrics, pairSums);
     accumulateInto(plan, tokenMetrics(plan, scored, metricWeight), tokenSums);
     plan.backward(loss, model.one);
+    saveMemory(plan, options);
     const compiled = { inputs, given, metricWeight, executable: await compile(gpu, plan) };
     plans.set(T, compiled);
     return compiled;

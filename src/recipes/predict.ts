@@ -5,6 +5,7 @@
 import { createReader, type Gpu, openDryGpu, type Tensor } from "../plan/mod.ts";
 import type { LlamaConfig } from "../model/config.ts";
 import { createGenerator } from "../model/generate.ts";
+import { RECOMPUTE, type Recompute } from "../model/saving.ts";
 import { createLlama } from "../model/llama.ts";
 import { bucketOf } from "./batches.ts";
 import { type DpoConfig, dpoStepOptions } from "./dpo.ts";
@@ -88,39 +89,53 @@ export interface Saving {
 export async function savings(gpu: Gpu, workload: Workload): Promise<Saving[]> {
   const found: Saving[] = [];
   let all = workload;
-  const add = async (changed: Workload | null, option: string) => {
-    if (changed) found.push({ option, peakBytes: (await predict(gpu, changed)).peakBytes });
+  const add = async (changed: Workload, option: string) => {
+    found.push({ option, peakBytes: (await predict(gpu, changed)).peakBytes });
   };
-  const options: string[] = [];
+  const options = new Map<string, string | number>(); // a flag that two changes set ends at the second
   for (const change of CHANGES) {
     const [one, together] = [change(workload), change(all)];
     if (!one || !together) continue;
-    await add(one.workload, one.option);
+    await add(one.workload, `${one.flag} ${one.value}`);
     all = together.workload;
-    options.push(together.option);
+    options.set(together.flag, together.value);
   }
-  if (options.length > 1) await add(all, options.join(" "));
+  if (options.size > 1) await add(all, [...options].flat().join(" "));
   return found.sort((a, b) => a.peakBytes - b.peakBytes);
 }
 
-type Change = (workload: Workload) => { option: string; workload: Workload } | null;
+type Change = (workload: Workload) => { flag: string; value: string | number; workload: Workload } | null;
 
 const withConfig = (workload: Workload, change: Partial<SftConfig & DpoConfig>): Workload =>
   ({ ...workload, config: { ...workload.config, ...change } }) as Workload;
 
+/** Recomputing more than a run does already. */
+const recomputing = (recompute: Recompute): Change => (workload) =>
+  RECOMPUTE.indexOf(workload.config.recompute) >= RECOMPUTE.indexOf(recompute)
+    ? null
+    : { flag: "--recompute", value: recompute, workload: withConfig(workload, { recompute }) };
+
 /** Options of the recipes that save memory; null where one is on already. */
 const CHANGES: readonly Change[] = [
+  recomputing("cheap"),
+  recomputing("block"),
   (workload) =>
-    workload.config.recompute ? null : { option: "--recompute", workload: withConfig(workload, { recompute: true }) },
+    workload.config.activations === "f16"
+      ? null
+      : { flag: "--activations", value: "f16", workload: withConfig(workload, { activations: "f16" }) },
+  (workload) =>
+    workload.config.moments === "8bit"
+      ? null
+      : { flag: "--moments", value: "8bit", workload: withConfig(workload, { moments: "8bit" }) },
   (workload) => {
     const half = workload.config.microBatch >> 1;
     if (half < 1) return null;
-    return { option: `--micro-batch ${half}`, workload: withConfig(workload, { microBatch: half }) };
+    return { flag: "--micro-batch", value: half, workload: withConfig(workload, { microBatch: half }) };
   },
   (workload) => {
     if (workload.recipe !== "dpo" || !workload.sampling || workload.sampling.B < 2) return null;
     const B = workload.sampling.B >> 1;
-    return { option: `--sample-batch ${B}`, workload: { ...workload, sampling: { ...workload.sampling, B } } };
+    return { flag: "--sample-batch", value: B, workload: { ...workload, sampling: { ...workload.sampling, B } } };
   },
 ];
 

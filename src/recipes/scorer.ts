@@ -1,6 +1,7 @@
 /** Plans that score batches: token log-probabilities with inputs that the loss plans share. One plan per length bucket. */
 import { compile, type Executable, persistent, Plan, type Tensor, write } from "../plan/mod.ts";
 import { type TokenLogprob, tokenLogprob, weightedSum } from "../../kernels/mod.ts";
+import type { Recompute } from "../model/saving.ts";
 import { attendWithin, forward, headWeight, type Llama } from "../model/llama.ts";
 import { type BatchArrays, batchArrays, bucketOf, positionsOf, type Sequence } from "./batches.ts";
 import type { PackedArrays } from "./packing.ts";
@@ -48,7 +49,7 @@ export function writeBatch(model: Llama, inputs: BatchInputs, arrays: BatchArray
 }
 
 /** The forward pass of training and scoring: log-probability of every target. */
-export function score(plan: Plan, model: Llama, inputs: BatchInputs, recompute: boolean): TokenLogprob {
+export function score(plan: Plan, model: Llama, inputs: BatchInputs, recompute: Recompute): TokenLogprob {
   const { B, T, ids, positions, targets, segments } = inputs;
   const h = forward(plan, model, ids, positions, attendWithin(model.config, B, T, segments), recompute);
   return tokenLogprob(plan, h, headWeight(model), targets);
@@ -89,7 +90,7 @@ export async function sequenceLogprobs(
 export async function createScorer(model: Llama, B: number, T: number) {
   const inputs = batchInputs(model, B, T);
   const plan = new Plan(`score.${T}`, model.gpu);
-  const out = plan.keep(weightedSum(plan, score(plan, model, inputs, false).logprob, inputs.mask, B));
+  const out = plan.keep(weightedSum(plan, score(plan, model, inputs, "none").logprob, inputs.mask, B));
   const executable: Executable = await compile(model.gpu, plan);
   const reader = executable.reader([out]);
   const destroy = () => {

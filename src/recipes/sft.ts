@@ -10,6 +10,8 @@
  */
 import type { Host } from "../host/host.ts";
 import type { Llama } from "../model/llama.ts";
+import type { Moments } from "../../kernels/mod.ts";
+import type { Activations, Recompute } from "../model/saving.ts";
 import { ADAMW } from "../optim/adamw.ts";
 import { positionsOf, type Sequence } from "./batches.ts";
 import type { TrainingEvent } from "./events.ts";
@@ -21,8 +23,11 @@ export interface SftConfig extends LoopConfig {
   microBatch: number;
   weightDecay: number;
   maxGradNorm: number;
-  /** Recompute each block in the backward pass: less memory, one more forward pass. */
-  recompute: boolean;
+  /** What the backward pass computes again instead of keeping it, and how it keeps the rest: see model/saving.ts. */
+  recompute: Recompute;
+  activations: Activations;
+  /** How Adam's moments are kept: 8 bytes a parameter, or 2. */
+  moments: Moments["kind"];
   /** Several short sequences share a row. */
   pack: boolean;
 }
@@ -39,7 +44,9 @@ export const SFT: SftConfig = {
   seed: 1,
   logEvery: 10,
   checkpointEvery: 100,
-  recompute: false,
+  recompute: "none",
+  activations: "f32",
+  moments: "f32",
   pack: false,
 };
 
@@ -66,6 +73,14 @@ export async function* trainSft(
 
 /** What a run with this configuration asks of its steps; `longest` is the longest sequence in positions. */
 export function sftStepOptions(config: SftConfig, padId: number, longest: number): SftStepOptions {
-  const { microBatch, recompute, pack, weightDecay, maxGradNorm } = config;
-  return { microBatch, padId, adamw: { ...ADAMW, weightDecay, maxGradNorm }, recompute, pack, longest };
+  const { microBatch, recompute, activations, pack, weightDecay, maxGradNorm, moments } = config;
+  return {
+    microBatch,
+    padId,
+    adamw: { ...ADAMW, weightDecay, maxGradNorm, moments },
+    recompute,
+    activations,
+    pack,
+    longest,
+  };
 }

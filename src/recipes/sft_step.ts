@@ -3,6 +3,7 @@ import { compile, createReader, type Executable, persistent, Plan, type Tensor, 
 import { accumulateInto } from "../../kernels/mod.ts";
 import { sftLoss, tokenMetrics } from "../loss/sft.ts";
 import type { Llama } from "../model/llama.ts";
+import { saveMemory, type Saving } from "../model/saving.ts";
 import { type AdamWConfig, createOptimizer } from "../optim/adamw.ts";
 import { type BatchArrays, batchArrays, bucketOf, positionsOf, type Sequence } from "./batches.ts";
 import { packedArrays, packRows, rowLength } from "./packing.ts";
@@ -17,12 +18,11 @@ interface Compiled {
   executable: Executable;
 }
 
-export interface SftStepOptions {
+export interface SftStepOptions extends Saving {
   /** Rows that run at a time. */
   microBatch: number;
   padId: number;
   adamw: AdamWConfig;
-  recompute: boolean;
   /** Several sequences share a row of `longest` positions. */
   pack?: boolean;
   /**
@@ -54,6 +54,7 @@ export async function createSftStep(model: Llama, options: SftStepOptions): Prom
     accumulateInto(plan, loss, lossSum);
     accumulateInto(plan, tokenMetrics(plan, scored, metricWeight), metricSums);
     plan.backward(loss, model.one);
+    saveMemory(plan, options);
     const compiled = { inputs, lossWeight, metricWeight, executable: await compile(gpu, plan) };
     plans.set(T, compiled);
     return compiled;

@@ -76,7 +76,7 @@ export async function useRecipes(model: Llama, { batch, tokens, samples }: TuneS
   const T = Math.min(tokens, maxPositions);
   const row = (): Sequence => ({ tokens: Array.from({ length: T }, (_, i) => i % V), promptLength: 1 });
   const rows = Array.from({ length: batch }, row);
-  const common = { padId: 0, adamw: ADAMW, recompute: false };
+  const common = { padId: 0, adamw: ADAMW, recompute: "none" as const };
   const sft = await createSftStep(model, { microBatch: batch, ...common });
   await sft.accumulate(rows);
   sft.destroy();

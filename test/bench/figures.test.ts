@@ -5,6 +5,7 @@ import { measureCeiling, recordCopy, recordMultiplyAdd } from "../../bench/ceili
 import { kernelRows, leastBytes } from "../../bench/kernels.ts";
 import { flopsOf, stepValues, valueBytes } from "../../bench/step.ts";
 import { destroyModel, isSoftware, randomModel, recordMicroStep } from "../../bench/workload.ts";
+import type { Recompute } from "../../src/model/saving.ts";
 
 let gpu: Gpu;
 beforeAll(async () => void (gpu = await openGpu()));
@@ -77,13 +78,13 @@ describe("figures of kernels and steps", () => {
     const { C, F, L, H, G, D, V } = config;
     const [B, T] = [2, 16];
     const blocks = L * (2 * H * D * C + 2 * G * D * C + 3 * F * C);
-    const products = (recompute: boolean) => {
-      const { plan, destroy } = recordMicroStep(model, "sft", B, T, recompute);
+    const products = (recompute: Recompute) => {
+      const { plan, destroy } = recordMicroStep(model, "sft", B, T, { recompute });
       destroy();
       const all = plan.dispatches.filter(({ kernel }) => kernel.name.startsWith("matmul"));
       return { flops: all.reduce((sum, { flops }) => sum + flops, 0), bytes: valueBytes(plan) };
     };
-    const plain = products(false), again = products(true);
+    const plain = products("none"), again = products("block");
     // Forward once and backward twice; the head's logits are computed a second time in the backward pass.
     expect(plain.flops).toBe(2 * B * T * (3 * blocks + 4 * V * C));
     expect(again.flops - plain.flops).toBe(2 * B * T * blocks);

@@ -4,6 +4,7 @@ import { compile, createReader, type Gpu, openGpu, persistent, Plan, write } fro
 import { tokenLogprob, weightedSum } from "../../kernels/mod.ts";
 import { createGpt, gptAttendWithin, gptForward, gptHeadWeight } from "../../src/model/gpt.ts";
 import { getWeights, setWeights } from "../../src/model/weights.ts";
+import { RECOMPUTE, saveMemory } from "../../src/model/saving.ts";
 import { createOptimizer } from "../../src/optim/adamw.ts";
 import { batchOf, initialWeights, optimizer, shapes } from "../../bench/peers/workload.ts";
 import golden from "../golden/gpt_torch.json" with { type: "json" };
@@ -18,8 +19,8 @@ const N = B * T;
 const relative = (got: number, want: number) => Math.abs(got - want) / Math.max(1e-3, Math.abs(want));
 const length = (values: ArrayLike<number>) => Math.hypot(...Array.from(values));
 
-for (const recompute of [false, true]) {
-  test(`20 AdamW steps give PyTorch's losses and weights, ${recompute ? "with" : "without"} recompute`, async () => {
+for (const recompute of RECOMPUTE) {
+  test(`20 AdamW steps give PyTorch's losses and weights, recompute ${recompute}`, async () => {
     const config = { C, F: 4 * C, L, H, D: C / H, V, normEps: 1e-5, tied: false, maxPositions: T };
     const model = createGpt(gpu, config, true, "all");
     setWeights(model, initialWeights(nano), "initial weights");
@@ -35,6 +36,7 @@ for (const recompute of [false, true]) {
     const { logprob } = tokenLogprob(plan, h, gptHeadWeight(model), targets);
     const loss = plan.keep(weightedSum(plan, logprob, lossWeight, 1));
     plan.backward(loss, model.one);
+    saveMemory(plan, { recompute });
     const executable = await compile(gpu, plan);
     const reader = executable.reader([loss]);
     const { lr, beta1, beta2, eps, decay } = optimizer;

@@ -62,7 +62,7 @@ export async function dpoLosses(gpu: Gpu, steps: number): Promise<number[]> {
     referenceChosen: -4.4 * (length - 3),
     referenceRejected: -4.3 * (length - 1),
   }));
-  const options = { microBatch: 3, padId: 0, adamw: ADAMW, recompute: false };
+  const options = { microBatch: 3, padId: 0, adamw: ADAMW, recompute: "none" as const };
   const step = await createDpoStep(model, { beta: 0.1, alpha: 1, labelSmoothing: 0, ...options });
   const losses: number[] = [];
   for (let i = 1; i <= steps; i++) {

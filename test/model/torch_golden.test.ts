@@ -12,6 +12,7 @@ import {
   type Llama,
   setWeights,
 } from "../../src/model/llama.ts";
+import { RECOMPUTE } from "../../src/model/saving.ts";
 import { readSafetensors } from "../../src/files/safetensors.ts";
 import { batchArrays, type Sequence } from "../../src/recipes/batches.ts";
 import { batchInputs, sequenceLogprobs, writeBatch } from "../../src/recipes/scorer.ts";
@@ -69,7 +70,7 @@ for (const folder of ["llama_torch_untied", "llama_torch_tied"]) {
     });
 
     test("the SFT loss, its gradient norm and every gradient", async () => {
-      for (const recompute of [false, true]) {
+      for (const recompute of RECOMPUTE) {
         const model = load(folder);
         const { optimizer: o } = golden.sft;
         const adamw = { beta1: o.betas[0], beta2: o.betas[1], eps: o.eps, weightDecay: o.weightDecay, maxGradNorm: 1 };
@@ -108,7 +109,12 @@ for (const folder of ["llama_torch_untied", "llama_torch_tied"]) {
         weightDecay: o.weightDecay,
         maxGradNorm: o.maxGradNorm,
       };
-      const step = await createSftStep(model, { microBatch: 3, padId: golden.padId, adamw, recompute: false });
+      const step = await createSftStep(model, {
+        microBatch: 3,
+        padId: golden.padId,
+        adamw,
+        recompute: "none" as const,
+      });
       for (const [i, want] of golden.sft.steps.entries()) {
         await step.accumulate(sequencesOf(golden.sft));
         await step.optimizer.update(i + 1, o.lr);
@@ -144,7 +150,15 @@ for (const folder of ["llama_torch_untied", "llama_torch_tied"]) {
         weightDecay: o.weightDecay,
         maxGradNorm: o.maxGradNorm,
       };
-      const options = { microBatch: 1, padId: golden.padId, beta, alpha, labelSmoothing: 0, adamw, recompute: false };
+      const options = {
+        microBatch: 1,
+        padId: golden.padId,
+        beta,
+        alpha,
+        labelSmoothing: 0,
+        adamw,
+        recompute: "none" as const,
+      };
       const step = await createDpoStep(model, options);
       for (const [i, want] of dpo.steps.entries()) {
         await step.accumulate(pairs);

@@ -30,7 +30,7 @@ function recorded(recompute: boolean): Plan {
   const model = createLlama(gpu, config, true);
   const plan = new Plan("sft", gpu);
   const inputs = batchInputs(model, 3, 20);
-  const loss = sftLoss(plan, score(plan, model, inputs, recompute).logprob, inputs.mask);
+  const loss = sftLoss(plan, score(plan, model, inputs, recompute ? "block" : "none").logprob, inputs.mask);
   plan.keep(loss);
   plan.backward(loss, model.one);
   return plan;
@@ -145,7 +145,7 @@ describe("shared memory", () => {
     const compiled = async (T: number) => {
       const plan = new Plan(`sft.${T}`, own);
       const inputs = batchInputs(model, 3, T);
-      const loss = sftLoss(plan, score(plan, model, inputs, false).logprob, inputs.mask);
+      const loss = sftLoss(plan, score(plan, model, inputs, "none").logprob, inputs.mask);
       plan.backward(loss, model.one);
       return await compile(own, plan);
     };

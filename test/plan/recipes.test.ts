@@ -38,7 +38,7 @@ function kernelCounts(text: string): string {
 
 describe("the recipes' plans", () => {
   test("SFT dispatches these kernels, this often", () => {
-    expect(kernelCounts(describeRecipe(gpu, config, "sft", 2, 8, false))).toMatchInlineSnapshot(`
+    expect(kernelCounts(describeRecipe(gpu, config, "sft", 2, 8, { recompute: "none" }))).toMatchInlineSnapshot(`
       "plan sft.2x8: 106 dispatches, 583 kFLOP, values 32.1 kB in 35 buffers (75.9 kB unshared)
       1 embedding.forward
       5 rmsnorm.forward
@@ -68,7 +68,7 @@ describe("the recipes' plans", () => {
   });
 
   test("SFT with recomputation runs each block's forward kernels once more", () => {
-    expect(kernelCounts(describeRecipe(gpu, config, "sft", 2, 8, true))).toMatchInlineSnapshot(`
+    expect(kernelCounts(describeRecipe(gpu, config, "sft", 2, 8, { recompute: "block" }))).toMatchInlineSnapshot(`
       "plan sft.2x8: 136 dispatches, 725 kFLOP, values 20.7 kB in 19 buffers (107 kB unshared)
       1 embedding.forward
       9 rmsnorm.forward
@@ -98,7 +98,7 @@ describe("the recipes' plans", () => {
   });
 
   test("DPO dispatches these kernels, this often", () => {
-    expect(kernelCounts(describeRecipe(gpu, config, "dpo", 2, 8, false))).toMatchInlineSnapshot(`
+    expect(kernelCounts(describeRecipe(gpu, config, "dpo", 2, 8, { recompute: "none" }))).toMatchInlineSnapshot(`
       "plan dpo.2x8: 113 dispatches, 583 kFLOP, values 32.1 kB in 36 buffers (76.0 kB unshared)
       1 embedding.forward
       5 rmsnorm.forward
@@ -154,7 +154,7 @@ describe("the recipes' plans", () => {
     const model = createLlama(gpu, config, true);
     const plan = new Plan("sft");
     const inputs = batchInputs(model, 2, 8);
-    const { logprob } = score(plan, model, inputs, false);
+    const { logprob } = score(plan, model, inputs, "none");
     const loss = sftLoss(plan, logprob, inputs.mask);
     plan.backward(loss, model.one);
     const uses = new Map<string, number>();

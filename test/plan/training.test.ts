@@ -7,6 +7,7 @@ import { createDpoStep } from "../../src/recipes/dpo_step.ts";
 import { createSftStep } from "../../src/recipes/sft_step.ts";
 import type { Sequence } from "../../src/recipes/batches.ts";
 import { random } from "../kernels/check_op.ts";
+import { RECOMPUTE, type Saving } from "../../src/model/saving.ts";
 
 const config: LlamaConfig = {
   C: 20,
@@ -33,7 +34,7 @@ function sequences(count: number): Sequence[] {
 }
 
 /** Weights and losses of a few SFT steps on a fresh device. */
-async function train(options: { debug?: DebugWord[]; recompute?: boolean }) {
+async function train(options: { debug?: DebugWord[]; saving?: Saving }) {
   const gpu = await openGpu({ debug: new Set(options.debug) });
   const model = createLlama(gpu, config, true);
   initialize(model, 5);
@@ -41,7 +42,7 @@ async function train(options: { debug?: DebugWord[]; recompute?: boolean }) {
     microBatch: 3,
     padId: 0,
     adamw: ADAMW,
-    recompute: options.recompute ?? false,
+    ...options.saving ?? { recompute: "none" },
   });
   const losses: number[] = [];
   for (let i = 1; i <= 3; i++) {
@@ -62,7 +63,8 @@ describe("a training step", () => {
   test("gives the same bits with shared and unshared memory, with and without recomputation", async () => {
     const plain = await train({});
     expect(plain.losses[2]).toBeLessThan(plain.losses[0]);
-    for (const other of [{ debug: ["noshare" as const] }, { recompute: true }]) {
+    const savings = RECOMPUTE.slice(1).map((recompute) => ({ saving: { recompute } }));
+    for (const other of [{ debug: ["noshare" as const] }, ...savings]) {
       const got = await train(other);
       expect(got.losses, JSON.stringify(other)).toEqual(plain.losses);
       expect(got.weights, JSON.stringify(other)).toEqual(plain.weights);
@@ -72,7 +74,7 @@ describe("a training step", () => {
   test("creates no GPU object after warm-up", async () => {
     const model = createLlama(gpu, config, true);
     initialize(model, 5);
-    const options = { padId: 0, adamw: ADAMW, recompute: false };
+    const options = { padId: 0, adamw: ADAMW, recompute: "none" as const };
     const sft = await createSftStep(model, { microBatch: 4, ...options });
     const dpo = await createDpoStep(model, { microBatch: 2, beta: 0.1, alpha: 0.1, labelSmoothing: 0, ...options });
     const batch = sequences(6);
@@ -115,7 +117,7 @@ describe("a training step", () => {
   test("is one submit if its sequences fit one micro-batch", async () => {
     const model = createLlama(gpu, config, true);
     initialize(model, 5);
-    const step = await createSftStep(model, { microBatch: 4, padId: 0, adamw: ADAMW, recompute: false });
+    const step = await createSftStep(model, { microBatch: 4, padId: 0, adamw: ADAMW, recompute: "none" as const });
     const batch = sequences(4);
     await step.accumulate(batch);
     await step.optimizer.update(1, 1e-3);

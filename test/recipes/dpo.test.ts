@@ -7,6 +7,7 @@ import { DPO, type DpoConfig, trainDpo } from "../../src/recipes/dpo.ts";
 import { createDpoStep, type PreferencePair } from "../../src/recipes/dpo_step.ts";
 import { sequenceLogprobs } from "../../src/recipes/scorer.ts";
 import { checkpointHashes, metricsOf, PAD, pairs, tinyLlama } from "./tiny.ts";
+import type { Recompute } from "../../src/model/saving.ts";
 
 let gpu: Gpu;
 beforeAll(async () => void (gpu = await openGpu()));
@@ -120,7 +121,11 @@ describe("DPO, continued", () => {
 
 describe("a DPO step", () => {
   /** Metrics of one step on pairs whose reference is off by up to two nats, so that margins are far from 0. */
-  async function metricsFor(change: (pair: PreferencePair) => PreferencePair, microBatch = 7, recompute = false) {
+  async function metricsFor(
+    change: (pair: PreferencePair) => PreferencePair,
+    microBatch = 7,
+    recompute: Recompute = "none",
+  ) {
     const model = tinyLlama(gpu);
     const data = pairs(7, 3);
     const sums = await sequenceLogprobs(model, data.flatMap(({ chosen, rejected }) => [chosen, rejected]), 4, PAD);
@@ -173,7 +178,7 @@ describe("a DPO step", () => {
     const split = await metricsFor((pair) => pair, 3);
     expect(Object.keys(split)).toEqual(Object.keys(plain));
     for (const [name, value] of Object.entries(plain)) expect(split[name], name).toBeCloseTo(value, 4);
-    expect(await metricsFor((pair) => pair, 3, true)).toEqual(split);
+    expect(await metricsFor((pair) => pair, 3, "block")).toEqual(split);
   });
 });
 

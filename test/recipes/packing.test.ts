@@ -121,7 +121,7 @@ describe("packed rows give what rows of their own give", () => {
     const data = sequences(21, 7);
     const step = async (pack: boolean) => {
       const model = tinyLlama(gpu, 3, { L: 2 });
-      const options = { microBatch: 2, padId: PAD, adamw: ADAMW, recompute: false, pack };
+      const options = { microBatch: 2, padId: PAD, adamw: ADAMW, recompute: "none" as const, pack };
       const trainer = await createSftStep(model, options);
       const tokens = await trainer.accumulate(data);
       const gradients = await gradientsOf(model);
@@ -144,7 +144,7 @@ describe("packed rows give what rows of their own give", () => {
     }));
     const step = async (pack: boolean) => {
       const model = tinyLlama(gpu, 3, { L: 2 });
-      const options = { beta: 0.3, alpha: 0.5, labelSmoothing: 0.1, adamw: ADAMW, recompute: false };
+      const options = { beta: 0.3, alpha: 0.5, labelSmoothing: 0.1, adamw: ADAMW, recompute: "none" as const };
       const trainer = await createDpoStep(model, { microBatch: pack ? 1 : 4, padId: PAD, pack, ...options });
       const tokens = await trainer.accumulate(data);
       const gradients = await gradientsOf(model);

@@ -59,7 +59,15 @@ const runDpo = (config: DpoConfig, sampling?: { B: number; S: number; longestPro
 };
 
 describe("the predicted peak is what the run creates, to the byte", () => {
-  for (const change of [{}, { recompute: true }, { pack: true }, { microBatch: 5 }]) {
+  for (
+    const change of [
+      {},
+      { recompute: "block" as const },
+      { recompute: "cheap" as const, activations: "f16" as const, moments: "8bit" as const },
+      { pack: true },
+      { microBatch: 5 },
+    ]
+  ) {
     test(`SFT ${JSON.stringify(change)}`, async () => {
       const config = { ...SFT_CONFIG, ...change };
       const { peakBytes, parts } = await predict(gpu, { recipe: "sft", config, model, lengths: data.map(positionsOf) });
@@ -96,15 +104,18 @@ describe("a run that does not fit", () => {
     expect(error.message).not.toContain("\n");
     const found = await savings(gpu, workload);
     expect(found.map(({ option }) => option).sort()).toEqual([
+      "--activations f16",
       "--micro-batch 16",
-      "--recompute",
-      "--recompute --micro-batch 16 --sample-batch 16",
+      "--moments 8bit",
+      "--recompute block",
+      "--recompute block --activations f16 --moments 8bit --micro-batch 16 --sample-batch 16",
+      "--recompute cheap",
       "--sample-batch 16",
     ]);
     expect(error.message).toContain(`With ${found[0].option}: `);
     for (const { option } of found.slice(1)) expect(error.message).toContain(`; with ${option}: `);
-    const direct = await predict(gpu, { ...workload, config: { ...config, recompute: true } });
-    expect(found.find(({ option }) => option === "--recompute")!.peakBytes).toBe(direct.peakBytes);
+    const direct = await predict(gpu, { ...workload, config: { ...config, recompute: "block" } });
+    expect(found.find(({ option }) => option === "--recompute block")!.peakBytes).toBe(direct.peakBytes);
     for (const { peakBytes } of found) expect(peakBytes).toBeLessThan(prediction.peakBytes);
   });
 
@@ -116,7 +127,7 @@ describe("a run that does not fit", () => {
   test("says of an option that it does not save enough", async () => {
     const prediction = await predict(gpu, workload);
     await expect(requireMemory(gpu, workload, prediction, 1000)).rejects.toThrow(
-      /1\.00 kB there.*--recompute --micro-batch 16 --sample-batch 16: [\d.]+ MB, still too much/,
+      /1\.00 kB there.*--recompute block .*--sample-batch 16: [\d.]+ MB, still too much/,
     );
   });
 });

@@ -3,6 +3,7 @@ import { createReader, type Gpu, openGpu } from "../../src/plan/mod.ts";
 import { memoryHost } from "../../src/host/memory.ts";
 import { getWeights, type Llama } from "../../src/model/llama.ts";
 import { ADAMW } from "../../src/optim/adamw.ts";
+import type { Recompute } from "../../src/model/saving.ts";
 import type { Sequence } from "../../src/recipes/batches.ts";
 import { sequenceLogprobs } from "../../src/recipes/scorer.ts";
 import { SFT, type SftConfig, trainSft } from "../../src/recipes/sft.ts";
@@ -76,20 +77,21 @@ describe("SFT, continued", () => {
 });
 
 describe("an SFT step", () => {
-  const step = (microBatch: number, recompute = false, maxGradNorm = 1) => async (batch: readonly Sequence[]) => {
-    const model = tinyLlama(gpu, 3, { L: 2 });
-    const adamw = { ...ADAMW, maxGradNorm };
-    const trainer = await createSftStep(model, { microBatch, padId: PAD, adamw, recompute });
-    const tokens = await trainer.accumulate(batch);
-    const pages = model.weights.pages.map(({ gradients }) => gradients!);
-    const reader = createReader(gpu, pages);
-    const gradients = (await reader.read()).map((page) => Float32Array.from(page));
-    reader.destroy();
-    await trainer.optimizer.update(1, 1e-3);
-    const metrics = await trainer.metrics(1);
-    trainer.destroy();
-    return { model, tokens, gradients, metrics };
-  };
+  const step =
+    (microBatch: number, recompute: Recompute = "none", maxGradNorm = 1) => async (batch: readonly Sequence[]) => {
+      const model = tinyLlama(gpu, 3, { L: 2 });
+      const adamw = { ...ADAMW, maxGradNorm };
+      const trainer = await createSftStep(model, { microBatch, padId: PAD, adamw, recompute });
+      const tokens = await trainer.accumulate(batch);
+      const pages = model.weights.pages.map(({ gradients }) => gradients!);
+      const reader = createReader(gpu, pages);
+      const gradients = (await reader.read()).map((page) => Float32Array.from(page));
+      reader.destroy();
+      await trainer.optimizer.update(1, 1e-3);
+      const metrics = await trainer.metrics(1);
+      trainer.destroy();
+      return { model, tokens, gradients, metrics };
+    };
 
   test("the split into micro-batches changes rounding only", async () => {
     const [one, two] = [await step(10)(data), await step(3)(data)];
@@ -104,7 +106,7 @@ describe("an SFT step", () => {
   });
 
   test("recomputed blocks give the same gradients, metrics and weights to the bit", async () => {
-    const [plain, recomputed] = [await step(4)(data), await step(4, true)(data)];
+    const [plain, recomputed] = [await step(4)(data), await step(4, "block")(data)];
     expect(recomputed.metrics).toEqual(plain.metrics);
     recomputed.gradients.forEach((page, i) => expectClose(page, plain.gradients[i], 0, 0, `gradient page ${i}`));
     const after = await getWeights(plain.model);
