@@ -13,7 +13,8 @@ import {
   type WeightSpec,
   write,
 } from "../plan/mod.ts";
-import { add, attention, embedding, gelu, layernorm, linear } from "../../kernels/mod.ts";
+import { type Adapter, add, attention, embedding, gelu, layernorm } from "../../kernels/mod.ts";
+import { project } from "./lora.ts";
 import { part, type Recompute } from "./saving.ts";
 import { weight } from "./weights.ts";
 
@@ -39,6 +40,8 @@ export interface Gpt {
   readonly weights: Weights;
   /** Holds 1: the gradient of a loss by itself. */
   readonly one: Tensor;
+  /** LoRA adapters, see lora.ts. */
+  readonly adapters?: ReadonlyMap<string, Adapter>;
 }
 
 /** All weights in the order of GPT-2's files. `decay` says what weight decay applies to. */
@@ -123,7 +126,8 @@ function block(plan: Plan, model: Gpt, l: number, x: Tensor, attend: GptAttend, 
   const { normEps } = model.config;
   const of = (name: string) => weight(model, `transformer.h.${l}.${name}`);
   const normed = (x: Tensor, name: string) => layernorm(plan, x, of(`${name}.weight`), of(`${name}.bias`), normEps);
-  const projected = (x: Tensor, name: string) => linear(plan, x, of(`${name}.weight`), of(`${name}.bias`));
+  const projected = (x: Tensor, name: string) =>
+    project(plan, model, x, `transformer.h.${l}.${name}.weight`, of(`${name}.bias`));
 
   const h = part(plan, recompute, "attention", () => {
     const qkv = projected(normed(x, "ln_1"), "attn.c_attn");

@@ -9,8 +9,9 @@ import {
   type WeightSpec,
   write,
 } from "../plan/mod.ts";
-import { add, attention, embedding, linear, rmsnorm, rope, ropeTable, swiglu } from "../../kernels/mod.ts";
+import { type Adapter, add, attention, embedding, rmsnorm, rope, ropeTable, swiglu } from "../../kernels/mod.ts";
 import type { LlamaConfig } from "./config.ts";
+import { project } from "./lora.ts";
 import { part, type Recompute } from "./saving.ts";
 import { weight } from "./weights.ts";
 
@@ -24,6 +25,8 @@ export interface Llama {
   readonly ropeTable: Tensor;
   /** Holds 1: the gradient of a loss by itself. */
   readonly one: Tensor;
+  /** LoRA adapters, see lora.ts. */
+  readonly adapters?: ReadonlyMap<string, Adapter>;
 }
 
 /**
@@ -112,16 +115,18 @@ export function block(
   recompute: Recompute = "none",
 ): Tensor {
   const { normEps } = model.config;
-  const of = (name: string) => weight(model, `model.layers.${l}.${name}.weight`);
+  const name = (part: string) => `model.layers.${l}.${part}.weight`;
+  const normed = (x: Tensor, part: string) => rmsnorm(plan, x, weight(model, name(part)), normEps);
+  const projected = (x: Tensor, part: string) => project(plan, model, x, name(part));
+
   const h = part(plan, recompute, "attention", () => {
-    const a = rmsnorm(plan, x, of("input_layernorm"), normEps);
-    const qkv = rope(plan, linear(plan, a, of("self_attn.qkv")), positions, model.ropeTable, model.config);
-    return add(plan, x, linear(plan, attend(plan, l, qkv), of("self_attn.o_proj")));
+    const qkv = projected(normed(x, "input_layernorm"), "self_attn.qkv");
+    const attended = attend(plan, l, rope(plan, qkv, positions, model.ropeTable, model.config));
+    return add(plan, x, projected(attended, "self_attn.o_proj"));
   });
   return part(plan, recompute, "mlp", () => {
-    const m = rmsnorm(plan, h, of("post_attention_layernorm"), normEps);
-    const wide = swiglu(plan, linear(plan, m, of("mlp.gate_up")));
-    return add(plan, h, linear(plan, wide, of("mlp.down_proj")));
+    const wide = swiglu(plan, projected(normed(h, "post_attention_layernorm"), "mlp.gate_up"));
+    return add(plan, h, projected(wide, "mlp.down_proj"));
   });
 }
 

@@ -1,11 +1,14 @@
 /** What all models do with their weights: upload and download by name, initial values from a seed. */
 import { createReader, elements, type Gpu, type Tensor, type Weights, write } from "../plan/mod.ts";
+import type { Adapter } from "../../kernels/mod.ts";
 import { uniformStream } from "./philox.ts";
 
 export interface Model {
   readonly gpu: Gpu;
   readonly config: { readonly L: number };
   readonly weights: Weights;
+  /** LoRA adapters by the name of the weight they belong to, see lora.ts. */
+  readonly adapters?: ReadonlyMap<string, Adapter>;
 }
 
 /** Uploads weights by name. Errors name the file, the tensor and the two shapes that disagree. */
