@@ -1,4 +1,4 @@
-export { accumulateInto, add } from "./add.ts";
+export { accumulate, accumulateInto, add } from "./add.ts";
 export { adamw, gradNorm, MOMENT_BLOCK, type Moments } from "./adamw.ts";
 export { cast, keepHalves } from "./cast.ts";
 export { attention } from "./attention.ts";

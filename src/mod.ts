@@ -2,6 +2,7 @@
 export { debugWords, type Gpu, openGpu, type Tuned } from "./plan/mod.ts";
 export { type LlamaConfig, parseConfig } from "./model/config.ts";
 export { createLlama, initialize, type Llama } from "./model/llama.ts";
+export { createStreamedLlama, type HostWeights, type StreamedLlama } from "./model/streamed.ts";
 export { ACTIVATIONS, type Activations, RECOMPUTE, type Recompute } from "./model/saving.ts";
 export { loadModel, saveModel } from "./recipes/checkpoint.ts";
 export { SFT, type SftConfig, trainSft } from "./recipes/sft.ts";
@@ -13,6 +14,7 @@ export { sha256 } from "./files/sha256.ts";
 export { PIPELINE, type PipelineConfig, type PipelineEvent, runPipeline } from "./recipes/pipeline.ts";
 export { Stopped } from "./recipes/rollout.ts";
 export { DPO, type DpoConfig, trainDpo } from "./recipes/dpo.ts";
+export { streamedLogprobs } from "./recipes/streamed_scorer.ts";
 export { loadTuned, tunedName, type TuneShapes, tuneUsed, useRecipes } from "./recipes/tuning.ts";
 export {
   bytesText,

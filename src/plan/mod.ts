@@ -6,6 +6,7 @@ export * from "./store.ts";
 export * from "./plan.ts";
 export { compile, type Executable } from "./executable.ts";
 export { compressKept } from "./compress.ts";
+export { createUploader, type Uploader } from "./offload.ts";
 export { rematerialize } from "./rematerialize.ts";
 export { amount, describe } from "./describe.ts";
 export { planMemory } from "./memory.ts";
