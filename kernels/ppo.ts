@@ -43,27 +43,27 @@ const TOKENS = 1024;
 
 /**
  * Weighted sums over tokens, in the order of the kernel: token means where the weights are mask / tokens. The surrogate, k2 and
- * the clipped share of the new policy against the old (TRL's approxkl and clipfrac); the ratio and its mean square distance
- * from 1; k1 and k3 of the new policy against the reference (Schulman 2020, "Approximating KL divergence").
+ * the clipped share of the new policy against the old; the ratio and its mean square distance from 1; k1 and k3 of the new
+ * policy against the reference (Schulman 2020, "Approximating KL divergence"). Names as TRL's where it has one.
  */
 export const PPO_POLICY_METRICS = [
-  "loss/policy",
-  "policy/approxkl",
-  "policy/clipfrac",
-  "policy/ratio",
-  "policy/ratio_spread",
+  "loss/policy_avg",
+  "policy/approxkl_avg",
+  "policy/clipfrac_avg",
+  "val/ratio",
+  "val/ratio_spread",
   "policy/reference_k1",
   "policy/reference_k3",
 ] as const;
 
 /** The loss before scaling, the share of clipped tokens, first and second moments of returns and of returns - values. */
 export const PPO_VALUE_METRICS = [
-  "loss/value",
-  "value/clipfrac",
-  "value/returns",
-  "value/returns_squared",
-  "value/errors",
-  "value/errors_squared",
+  "loss/value_avg",
+  "val/clipfrac_avg",
+  "val/returns",
+  "val/returns_squared",
+  "val/errors",
+  "val/errors_squared",
 ] as const;
 
 interface PolicyInputs {

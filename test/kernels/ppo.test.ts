@@ -187,11 +187,11 @@ describe("PPO's golden numbers", () => {
     const got = await policy(ratios.map(Math.log), { advantages });
     expect(got.loss).toBeCloseTo(-0.08, 6);
     expectClose(got.gradient, [-0.2, 0, 0.3, -0.1, 0], 1e-6, 1e-6, "gradient");
-    expect(got.metrics["loss/policy"]).toBe(got.loss);
-    expect(got.metrics["policy/clipfrac"]).toBeCloseTo(0.4, 6);
-    expect(got.metrics["policy/approxkl"]).toBeCloseTo(0.1289709935622734, 6);
-    expect(got.metrics["policy/ratio"]).toBeCloseTo(1, 6);
-    expect(got.metrics["policy/ratio_spread"]).toBeCloseTo(4 * 0.25 / 5, 6);
+    expect(got.metrics["loss/policy_avg"]).toBe(got.loss);
+    expect(got.metrics["policy/clipfrac_avg"]).toBeCloseTo(0.4, 6);
+    expect(got.metrics["policy/approxkl_avg"]).toBeCloseTo(0.1289709935622734, 6);
+    expect(got.metrics["val/ratio"]).toBeCloseTo(1, 6);
+    expect(got.metrics["val/ratio_spread"]).toBeCloseTo(4 * 0.25 / 5, 6);
   });
 
   test("in the first epoch the ratio is 1 to the bit, the loss -mean(A) and the gradient -A/N", async () => {
@@ -199,7 +199,7 @@ describe("PPO's golden numbers", () => {
     const got = await policy(lp, { old: lp, advantages });
     expect(got.loss).toBeCloseTo(-0.2, 7);
     expectClose(got.gradient, [-0.2, -0.2, 0.2, -0.2, 0.2], 1e-8, 1e-6, "gradient");
-    for (const name of ["policy/clipfrac", "policy/approxkl", "policy/ratio_spread"]) {
+    for (const name of ["policy/clipfrac_avg", "policy/approxkl_avg", "val/ratio_spread"]) {
       expect(got.metrics[name], name).toBe(0);
     }
   });
@@ -249,7 +249,7 @@ describe("PPO's golden numbers", () => {
       }));
     expect(got.loss).toBeCloseTo(0.6166666666666667, 6);
     expectClose(got.gradient, [-0.3, 0, -0.5], 1e-6, 1e-6, "gradient");
-    expect(got.metrics["value/clipfrac"]).toBeCloseTo(1 / 3, 6);
+    expect(got.metrics["val/clipfrac_avg"]).toBeCloseTo(1 / 3, 6);
   });
 
   test("expectations under p = (.5, .3, .2) with reference (.4, .4, .2): k1 and k3 are the divergence", async () => {
