@@ -3,6 +3,7 @@ export { debugWords, type Gpu, openGpu, type Tuned } from "./plan/mod.ts";
 export { type LlamaConfig, parseConfig } from "./model/config.ts";
 export { createLlama, initialize, type Llama } from "./model/llama.ts";
 export { createStreamedLlama, type HostWeights, type StreamedLlama } from "./model/streamed.ts";
+export { createStreamedLora, createStreamedLoraStep, type StreamedLoraStep } from "./model/streamed_lora.ts";
 export { ACTIVATIONS, type Activations, RECOMPUTE, type Recompute } from "./model/saving.ts";
 export { loadModel, saveModel } from "./recipes/checkpoint.ts";
 export { SFT, type SftConfig, trainSft } from "./recipes/sft.ts";

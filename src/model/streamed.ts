@@ -98,14 +98,18 @@ export interface StreamedForward {
   destroy(): void;
 }
 
-/** The forward pass without the head, ids and positions [B,T] -> x. Another plan goes on from there (`streamedHidden`). */
+/**
+ * The forward pass without the head, ids and positions [B,T] -> x. Another plan goes on from there (`streamedHidden`). `places`
+ * may be those of `streamed` with adapters beside them.
+ */
 export async function createStreamedForward(
   streamed: StreamedLlama,
   ids: Tensor,
   positions: Tensor,
   attend: Attend,
+  places: readonly [Llama, Llama] = streamed.places,
 ): Promise<StreamedForward> {
-  const { gpu, config, resident, places } = streamed;
+  const { gpu, config, resident } = streamed;
   const x = persistent(gpu, "streamed.x", [...ids.shape, config.C]);
   const compiled = async (name: string, record: (plan: Plan) => Tensor) => {
     const plan = new Plan(name, gpu);

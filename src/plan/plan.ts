@@ -165,9 +165,17 @@ export class Plan {
   /** Records the backward pass of a scalar. `one` is a tensor that holds 1, the gradient of the loss by itself. */
   backward(loss: Tensor, one: Tensor): void {
     if (byteLength(loss) !== 4) throw new Error(`Cannot record the backward pass: ${showTensor(loss)} is no scalar`);
-    requireWhole(loss);
+    this.backwardFrom(loss, one);
+  }
+
+  /** Records the backward pass of any output of which the gradient is known: a part of a model, another plan's gradient. */
+  backwardFrom(output: Tensor, gradient: Tensor): void {
+    requireWhole(output);
+    if (output.shape.join() !== gradient.shape.join()) {
+      throw new Error(`Cannot record the backward pass: ${showTensor(output)} with gradient ${showTensor(gradient)}`);
+    }
     this.backwardStart = this.dispatches.length;
-    this.gradients.set(loss.storage, one);
+    this.gradients.set(output.storage, gradient);
     this.unwind(this.tape);
     this.tape = [];
   }
