@@ -1,19 +1,21 @@
 /** `deno task bench`: measures this adapter. Every figure is a share of a ceiling, or a ratio, of the same run. */
 import { Argument, Command } from "commander";
 import { openGpu } from "../src/plan/mod.ts";
+import { createPool } from "../src/trace/pool.ts";
 import { denoHost } from "../src/host/deno.ts";
 import { ensureAdapter } from "../src/cli/setup.ts";
 import { ceilingSuite, measureCeiling } from "./ceiling.ts";
 import { benchDecode } from "./decode.ts";
 import { benchGrowth } from "./growth.ts";
 import { benchKernels } from "./kernels.ts";
+import { benchMemory } from "./memory.ts";
 import { formatReport, formatSuite, loadNote, parseReport, type Report, type Suite } from "./report.ts";
 import { benchReplay } from "./replay.ts";
 import { benchStep } from "./step.ts";
 import { benchTrace } from "./trace.ts";
 import { isSoftware, largeShape, microShape } from "./workload.ts";
 
-const SUITES = ["kernels", "step", "replay", "growth", "decode", "trace", "all"] as const;
+const SUITES = ["kernels", "step", "replay", "growth", "memory", "decode", "trace", "all"] as const;
 
 interface BenchOptions {
   json?: string;
@@ -63,6 +65,11 @@ async function bench(what: typeof SUITES[number], options: BenchOptions): Promis
   if (wants("growth")) (await benchGrowth(gpu, options.quick ? 1 : 3, options.quick)).forEach(add);
   if (wants("decode")) {
     for (const shape of shapes) add(await benchDecode(gpu, shape, options.quick ? 16 : 64, options.quick ? 1 : 3));
+  }
+  if (wants("memory")) {
+    const pool = options.quick ? null : createPool(() => host.spawnArena(), { size: 1 });
+    (await benchMemory(gpu, pool)).forEach(add);
+    pool?.close();
   }
   gpu.close();
   if (wants("trace")) add(await benchTrace(options.quick ? 50 : 200, options.quick ? 1 : 3));
