@@ -24,8 +24,8 @@ export async function benchDecode(gpu: Gpu, shape: Shape, newTokens: number, rou
   // An EOS outside the vocabulary is never drawn, so each sequence has its full length in each run.
   const model = randomModel(gpu, { ...shape.config, eosId: shape.config.V });
   const rows = [];
-  for (const batch of [1, 16, 64]) {
-    const generator = await createGenerator(model, batch, PROMPT + newTokens, PROMPT);
+  for (const batch of [1, 16, 128]) {
+    const generator = await createGenerator(model, batch, PROMPT + newTokens);
     await generate(generator, batch, 1);
     const times: number[] = [];
     let tokens = 0;

@@ -6,10 +6,22 @@ import elem4 from "../wgsl/lib/elem4.wgsl" with { type: "text" };
 import gelu from "../wgsl/lib/gelu.wgsl" with { type: "text" };
 import philox from "../wgsl/lib/philox.wgsl" with { type: "text" };
 import sigmoid from "../wgsl/lib/sigmoid.wgsl" with { type: "text" };
+import sortable from "../wgsl/lib/sortable.wgsl" with { type: "text" };
+import thresholds from "../wgsl/lib/thresholds.wgsl" with { type: "text" };
 import type { Access, Kernel, Plan, Tensor } from "../src/plan/mod.ts";
 import { showTensor } from "../src/plan/mod.ts";
 
-const LIBRARY: Record<string, string> = { codes8, elem1, elem4, gelu, grid, philox, sigmoid };
+const LIBRARY: Record<string, string> = {
+  codes8,
+  elem1,
+  elem4,
+  gelu,
+  grid,
+  philox,
+  sigmoid,
+  sortable,
+  thresholds,
+};
 
 /**
  * Complete WGSL of a shader file. Its first line may be `// uses: philox, grid`: those files of wgsl/lib go in front.

@@ -18,6 +18,8 @@ export interface LlamaConfig {
   maxPositions: number;
   bosId: number | null;
   eosId: number;
+  /** Other tokens that end a sequence. */
+  stopIds?: readonly number[];
 }
 
 /** Parses config.json. Errors name the file, the field and what was expected. */
@@ -47,8 +49,9 @@ export function parseConfig(text: string, name: string): LlamaConfig {
   };
   const H = int("num_attention_heads");
   const C = int("hidden_size");
-  const eos = Array.isArray(json.eos_token_id) ? json.eos_token_id[0] : json.eos_token_id;
-  if (!Number.isInteger(eos)) throw fail(`eos_token_id is ${JSON.stringify(eos)}, not an integer`);
+  const [eos, ...stops] = [json.eos_token_id].flat();
+  const wrong = [eos, ...stops].find((id) => !Number.isInteger(id));
+  if (wrong !== undefined || eos === undefined) throw fail(`eos_token_id is ${JSON.stringify(wrong)}, not an integer`);
   const config: LlamaConfig = {
     C,
     F: int("intermediate_size"),
@@ -63,6 +66,7 @@ export function parseConfig(text: string, name: string): LlamaConfig {
     maxPositions: int("max_position_embeddings", 2048),
     bosId: Number.isInteger(json.bos_token_id) ? json.bos_token_id as number : null,
     eosId: eos as number,
+    ...(stops.length > 0 ? { stopIds: stops as number[] } : {}),
   };
   if (config.H % config.G !== 0) {
     throw fail(`num_attention_heads ${H} is no multiple of num_key_value_heads ${config.G}`);
@@ -92,7 +96,7 @@ export function formatConfig(config: LlamaConfig): string {
       mlp_bias: false,
       tie_word_embeddings: config.tied,
       bos_token_id: config.bosId,
-      eos_token_id: config.eosId,
+      eos_token_id: config.stopIds ? [config.eosId, ...config.stopIds] : config.eosId,
       torch_dtype: "float32",
     },
     null,

@@ -17,7 +17,7 @@ import type { OrderName } from "../trace/heuristics.ts";
 import type { Pool } from "../trace/pool.ts";
 import { createGenerator, type Generator } from "../model/generate.ts";
 import { parseConfig } from "../model/config.ts";
-import { bucketOf, bucketsBetween, positionsOf } from "./batches.ts";
+import { bucketsBetween, positionsOf } from "./batches.ts";
 import { loadModel, saveModel } from "./checkpoint.ts";
 import { DPO, type DpoConfig, trainDpo } from "./dpo.ts";
 import type { TrainingEvent } from "./events.ts";
@@ -124,11 +124,10 @@ export async function* runPipeline(
   const trainProblems = fitting(given.trainProblems, "train on");
   const evalProblems = fitting(given.evalProblems, "evaluate on");
   const lengthOf = ({ prompt }: Problem) => promptTokens(tokenizer, prompt).length;
-  const longestPrompt = bucketOf(Math.max(...[...trainProblems, ...evalProblems].map(lengthOf)), shape.maxPositions);
+  const longestPrompt = Math.max(...[...trainProblems, ...evalProblems].map(lengthOf));
   const sampling = {
     B: config.sampleBatch,
     S: Math.min(shape.maxPositions, longestPrompt + config.maxNewTokens),
-    longestPrompt,
   };
 
   // Before anything large is allocated. Which lengths samples will have is not known yet: any that may occur counts.
@@ -147,7 +146,7 @@ export async function* runPipeline(
     throw new Error(`Cannot use ${modelDir}: its tokenizer has ${tokenizer.vocabSize} tokens, its config.json ${V}`);
   }
   yield { type: "memory", prediction };
-  const generator: Generator = await createGenerator(model, sampling.B, sampling.S, longestPrompt);
+  const generator: Generator = await createGenerator(model, sampling.B, sampling.S);
   const rolloutGiven: RolloutGiven = { host, pool, generator, tokenizer };
   yield endStage("load", `${modelDir}, ${amount(model.weights.parameters)}parameters`);
 

@@ -19,11 +19,10 @@ export type Workload =
   | { recipe: "sft"; config: SftConfig; model: LlamaConfig; lengths: readonly number[] }
   | { recipe: "dpo"; config: DpoConfig; model: LlamaConfig; lengths: readonly number[]; sampling?: Sampling };
 
-/** A generator that lives beside the training: sequences at a time, their tokens, and those of prompts. */
+/** A generator that lives beside the training: sequences at a time, and the most tokens of one. */
 export interface Sampling {
   B: number;
   S: number;
-  longestPrompt: number;
 }
 
 export interface Prediction {
@@ -60,7 +59,7 @@ export async function predict(gpu: Gpu, workload: Workload): Promise<Prediction>
     state = step.optimizer.state;
   } else {
     const { config, sampling } = workload;
-    if (sampling) await createGenerator(model, sampling.B, sampling.S, sampling.longestPrompt);
+    if (sampling) await createGenerator(model, sampling.B, sampling.S);
     (await createScorer(model, 2 * config.microBatch, buckets[0])).destroy(); // the sums of the reference
     const step = await createDpoStep(model, dpoStepOptions(config, 0, buckets[0]));
     for (const sequence of sequences) {

@@ -42,7 +42,10 @@ const STOPS = {
   program: ['\n"""', "\nassert ", "\nprint(", "\nif __name__", "\n# "],
 };
 
-/** Yields progress a batch at a time; returns all samples, problem by problem. */
+/** Programs that wait for an interpreter before sampling waits for them. */
+const MOST_JUDGING = 256;
+
+/** Yields progress as samples are judged; returns all samples, problem by problem. */
 export async function* rollout(
   given: RolloutGiven,
   problems: readonly Problem[],
@@ -57,6 +60,7 @@ export async function* rollout(
       index,
       prompt,
       stream: options.streamBase + p * options.samples + index,
+      ended: (tokens: readonly number[]) => hasLeft(tokens, prompt, problem, tokenizer),
     }));
   });
   const total = requests.length;
@@ -78,32 +82,45 @@ export async function* rollout(
     tokens,
     seconds: (performance.now() - started) / 1000,
   });
-  const keep = async (batch: Sample[]) => {
+  // The GPU goes on while the interpreters run what it gave; samples go to disk in order, as soon as they are judged.
+  const judging: { sample: Promise<Sample>; judged: boolean }[] = [];
+  const keep = async (most: number) => {
+    const batch: Sample[] = [];
+    while (judging.length > 0 && (judging[0].judged || judging.length > most)) {
+      batch.push(await judging.shift()!.sample);
+    }
     samples.push(...batch);
-    await host.append(partial, toJsonl(batch));
+    if (batch.length > 0) await host.append(partial, toJsonl(batch));
   };
-  // The GPU samples the next batch while the interpreters run the last one.
-  let running: Promise<Sample[]> = Promise.resolve([]);
   let next = samples.length;
   yield progress();
   for await (const completions of generator.run(requests.slice(next), options)) {
-    await keep(await running);
     const batch = requests.slice(next, next += completions.length);
     tokens += completions.reduce((sum, completion) => sum + completion.tokens.length, 0);
-    running = Promise.all(batch.map(({ problem, index, prompt }, i) => {
+    batch.forEach(({ problem, index, prompt }, i) => {
       const answer = finish(completions[i], prompt, problem, given);
       const job = { ...programJob(problem, answer.completion, options.traced ? "deciding" as const : "none" as const) };
-      return pool.run({ ...job, id: `${problem.id}#${index}`, streams: options.traced })
-        .then((result): Sample => ({ problemId: problem.id, index, ...answer, result }));
-    }));
-    yield progress();
+      const entry = {
+        judged: false,
+        sample: pool.run({ ...job, id: `${problem.id}#${index}`, streams: options.traced })
+          .then((result): Sample => ({ problemId: problem.id, index, ...answer, result }))
+          .finally(() => entry.judged = true),
+      };
+      entry.sample.catch(() => {}); // thrown where it is awaited
+      judging.push(entry);
+    });
+    const before = samples.length;
+    await keep(MOST_JUDGING);
+    if (samples.length > before) yield progress();
     if (signal?.aborted) {
-      await keep(await running);
+      await keep(0);
       throw new Stopped();
     }
   }
-  await keep(await running);
-  yield progress();
+  while (judging.length > 0) {
+    await keep(judging.length - 1);
+    yield progress();
+  }
   await host.write(options.path, toJsonl(samples));
   await host.remove(partial);
   return samples;
@@ -116,13 +133,32 @@ export class Stopped extends Error {
   }
 }
 
+/** Where the text of a completion leaves its function; 0 if it does not. The line break stays. */
+function cutAt(text: string, problem: Problem): number {
+  const cuts = STOPS[problem.codeMode].map((stop) => text.indexOf(stop)).filter((at) => at > 0);
+  return cuts.length === 0 ? 0 : Math.min(...cuts) + 1;
+}
+
+/** Whether a completion has left its function: what comes next would be cut off. */
+function hasLeft(
+  tokens: readonly number[],
+  prompt: readonly number[],
+  problem: Problem,
+  tokenizer: Tokenizer,
+): boolean {
+  // Most have not, which the newest tokens show at less cost: older ones have been looked at before.
+  const newest = tokenizer.decode(tokens.slice(-80));
+  if (!STOPS[problem.codeMode].some((stop) => newest.includes(stop))) return false;
+  return cutAt(decodeContinuation(tokenizer, [...prompt], [...tokens]), problem) > 0;
+}
+
 /** Text of a completion, cut at the first stop of its code mode. */
 function finish(completion: Completion, prompt: readonly number[], problem: Problem, given: RolloutGiven) {
   const { tokenizer, generator } = given;
   const text = decodeContinuation(tokenizer, [...prompt], completion.tokens);
-  const cuts = STOPS[problem.codeMode].map((stop) => text.indexOf(stop)).filter((at) => at > 0);
-  if (cuts.length === 0) return { completion: text, tokens: completion.tokens, finished: completion.finished };
-  const cut = text.slice(0, Math.min(...cuts) + 1); // the line break stays
+  const at = cutAt(text, problem);
+  if (at === 0) return { completion: text, tokens: completion.tokens, finished: completion.finished };
+  const cut = text.slice(0, at);
   return { completion: cut, tokens: [...tokenizer.encode(cut), generator.eosId], finished: true };
 }
 

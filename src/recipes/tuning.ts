@@ -86,6 +86,6 @@ export async function useRecipes(model: Llama, { batch, tokens, samples }: TuneS
     rows.slice(0, pairs).map((chosen) => ({ chosen, rejected: row(), referenceChosen: 0, referenceRejected: 0 })),
   );
   dpo.destroy();
-  const generator = await createGenerator(model, samples, T, Math.max(1, T >> 1));
+  const generator = await createGenerator(model, samples, T);
   generator.destroy();
 }

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { checkGuards, compile, type Gpu, openGpu, persistent, Plan, write } from "../../src/plan/mod.ts";
-import { sample } from "../../kernels/mod.ts";
+import { sample, samplerSettings } from "../../kernels/mod.ts";
 import { GUARDED } from "./check_op.ts";
 import { philox, unitFloat } from "../../src/model/philox.ts";
 
@@ -13,37 +13,40 @@ interface Settings {
   topP?: number;
   topK?: number;
   seed?: number;
-  eos?: number;
+  stops?: number[];
   longest?: number;
 }
 
 /** One sampling step for B copies of the same logits, stream b for row b. */
 async function draw(logits: number[], B: number, options: Settings) {
-  const V = logits.length, S = 8;
+  const V = logits.length, K = 3;
+  const { temperature, topP = 1, topK = 0, seed = 5, stops = [999], longest = 8 } = options;
+  const settings = samplerSettings({ temperature, topP, topK, seed }, stops);
   const tensors = {
-    settings: persistent(gpu, "settings", [2]),
-    numbers: persistent(gpu, "numbers", [4], "u32"),
-    rows: persistent(gpu, "rows", [B, 2], "u32"),
+    settings: persistent(gpu, "settings", [settings.length], "u32"),
+    rows: persistent(gpu, "rows", [B, 4], "u32"),
     current: persistent(gpu, "current", [B], "u32"),
     positions: persistent(gpu, "positions", [B], "u32"),
-    done: persistent(gpu, "done", [B], "u32"),
-    tokens: persistent(gpu, "tokens", [B, S], "u32"),
+    tokens: persistent(gpu, "tokens", [B, K], "u32"),
   };
   const input = persistent(gpu, "logits", [B, V]);
   write(gpu, input, Float32Array.from({ length: B * V }, (_, i) => logits[i % V]));
-  write(gpu, tensors.settings, Float32Array.of(options.temperature, options.topP ?? 1));
-  const { seed = 5, topK = 0, eos = 999, longest = S } = options;
-  write(gpu, tensors.rows, Uint32Array.from({ length: 2 * B }, (_, i) => i % 2 ? longest : i / 2));
-  write(gpu, tensors.numbers, Uint32Array.of(seed, 0, topK, eos));
-  const plan = new Plan("sample");
+  write(gpu, tensors.settings, settings);
+  write(gpu, tensors.rows, Uint32Array.from({ length: 4 * B }, (_, i) => [i / 4, longest, 1, 0][i % 4]));
+  const plan = new Plan("sample", gpu);
   sample(plan, input, tensors);
   const executable = await compile(gpu, plan);
-  const reader = executable.reader([tensors.current, tensors.positions, tensors.done, tensors.tokens]);
+  const reader = executable.reader([tensors.current, tensors.positions, tensors.rows, tensors.tokens]);
   const step = async () => {
     await executable.run();
-    const [current, positions, done, tokens] = await reader.read();
+    const [current, positions, rows, tokens] = await reader.read();
     await checkGuards(gpu);
-    return { current: [...current], positions: [...positions], done: [...done], tokens: [...tokens] };
+    return {
+      current: [...current],
+      positions: [...positions],
+      done: [...rows].filter((_, i) => i % 4 === 3),
+      tokens: [...tokens],
+    };
   };
   return { first: await step(), step };
 }
@@ -68,7 +71,9 @@ describe("Philox", () => {
   });
 });
 
-describe("sampling on the GPU", () => {
+describe.each(["lanes", "workgroup"])("sampling on the GPU, variant %s", (variant) => {
+  beforeAll(() => gpu.choices.force("sample", variant));
+  afterAll(() => gpu.choices.force("sample", null));
   const logits = Array.from({ length: 100 }, (_, i) => Math.sin(i * 12.9898) * 3);
   const order = logits.map((_, i) => i).sort((a, b) => logits[b] - logits[a]);
 
@@ -97,11 +102,11 @@ describe("sampling on the GPU", () => {
 
   test("frequencies match the softmax (chi-squared below its 0.999 quantile)", async () => {
     const small = [0.3, -1, 1.2, 0, 0.5, -0.4];
-    const { first } = await draw(small, 4000, { temperature: 1 });
+    const { first } = await draw(small, 2000, { temperature: 1 });
     const weights = small.map(Math.exp);
     const total = weights.reduce((a, b) => a + b, 0);
     const chi = weights.reduce((sum, w, v) => {
-      const expected = 4000 * w / total;
+      const expected = 2000 * w / total;
       return sum + (first.current.filter((token) => token === v).length - expected) ** 2 / expected;
     }, 0);
     expect(chi).toBeLessThan(20.5); // 5 degrees of freedom
@@ -130,13 +135,57 @@ describe("sampling on the GPU", () => {
     expect((await c).first.current).not.toEqual((await a).first.current);
   });
 
-  test("a sequence stops at EOS or when out of room, and then stays as it is", async () => {
-    const stopped = await draw([0, 9, 0], 1, { temperature: 0, eos: 1 });
-    expect(stopped.first).toMatchObject({ current: [1], positions: [1], done: [1] });
-    expect((await stopped.step()).positions).toEqual([1]);
-    const full = await draw([0, 9, 0], 1, { temperature: 0, longest: 3 });
-    expect(full.first.done).toEqual([0]);
-    expect(await full.step()).toMatchObject({ positions: [2], done: [2], tokens: [0, 1, 1, 0, 0, 0, 0, 0] });
-    expect((await full.step()).positions).toEqual([2]);
+  test("top-k and top-p together leave out what either leaves out; equals of the k-th stay", async () => {
+    const tied = [2, 2, 2, 1, 1, 1, 0, 0];
+    const seen = async (options: Partial<Settings>) =>
+      new Set((await draw(tied, 300, { temperature: 1, ...options })).first.current);
+    expect(await seen({ topK: 4 })).toEqual(new Set([0, 1, 2, 3, 4, 5]));
+    expect(await seen({ topK: 4, topP: 0.3 })).toEqual(new Set([0, 1, 2]));
+    expect(await seen({ topK: 1 })).toEqual(new Set([0, 1, 2]));
+    expect(await seen({ topP: 1e-6 })).toEqual(new Set([0, 1, 2]));
   });
+
+  test("a vocabulary of many groups of runs, of odd size, is drawn from as the host does", async () => {
+    const V = 4099; // 129 runs in 3 groups, the last run 3 ids long
+    const wide = Array.from({ length: V }, (_, i) => Math.sin(i * 12.9898) * 2 + (i % 7 === 0 ? 1 : 0));
+    const { first } = await draw(wide, 40, { temperature: 1.3, topK: 3000 });
+    const sorted = wide.slice().sort((a, b) => b - a);
+    const weights = wide.map((z) => z >= sorted[2999] ? Math.exp(z / 1.3) : 0);
+    const total = weights.reduce((a, b) => a + b, 0);
+    first.current.forEach((got, b) => {
+      let below = 0;
+      for (let v = 0; v < got; v++) below += weights[v];
+      const u = unitFloat(philox([0, b, 0, 0], [5, 0])[0]) * total;
+      expect(weights[got]).toBeGreaterThan(0);
+      expect(u).toBeGreaterThan(below - 1e-5 * total);
+      expect(u).toBeLessThan(below + weights[got] + 1e-5 * total);
+    });
+  });
+
+  test("a sequence stops at any stop token or when out of room, and then stays as it is", async () => {
+    for (const stops of [[1], [7, 1], [1, 7, 5]]) {
+      const stopped = await draw([0, 9, 0], 1, { temperature: 0, stops });
+      expect(stopped.first).toMatchObject({ current: [1], positions: [1], done: [1] });
+      expect((await stopped.step()).positions).toEqual([1]);
+    }
+    const full = await draw([0, 9, 0], 1, { temperature: 0, longest: 3, stops: [] });
+    expect(full.first.done).toEqual([0]);
+    expect(await full.step()).toMatchObject({ positions: [2], done: [2], tokens: [1, 1, 0] });
+    expect((await full.step()).positions).toEqual([2]);
+    const last = await draw([0, 9, 0], 1, { temperature: 0, longest: 2, stops: [1] });
+    expect(last.first.done).toEqual([1]); // a stop token in the last place is a stop
+  });
+});
+
+test("both variants of sampling give the same tokens, whatever is cut", async () => {
+  const logits = Array.from({ length: 1031 }, (_, i) => Math.sin(i * 78.233) * 4);
+  for (const options of [{}, { topP: 0.8 }, { topK: 50 }, { topK: 40, topP: 0.9 }, { temperature: 0 }]) {
+    const found = [];
+    for (const variant of ["lanes", "workgroup"]) {
+      gpu.choices.force("sample", variant);
+      found.push((await draw(logits, 64, { temperature: 0.9, ...options })).first.tokens);
+    }
+    gpu.choices.force("sample", null);
+    expect(found[0]).toEqual(found[1]);
+  }
 });

@@ -22,7 +22,7 @@ describe("stories260K", () => {
       "model.safetensors",
     );
     const want: number[] = JSON.parse(readFileSync(`${folder}/expected_greedy.json`, "utf8")).greedy_token_ids;
-    const generator = await createGenerator(model, 2, 256, 16);
+    const generator = await createGenerator(model, 2, 256);
     const options = { temperature: 0, topP: 1, topK: 0, seed: 0, maxNewTokens: want.length - 1 };
     // One row starts from BOS alone, the other from the first eight published tokens: prefill and decode must agree.
     const requests = [{ prompt: want.slice(0, 1), stream: 0 }, { prompt: want.slice(0, 8), stream: 1 }];

@@ -51,9 +51,9 @@ const runSft = (config: SftConfig) => (own: Gpu) =>
     checkpoints: "run",
   }));
 
-const runDpo = (config: DpoConfig, sampling?: { B: number; S: number; longestPrompt: number }) => async (own: Gpu) => {
+const runDpo = (config: DpoConfig, sampling?: { B: number; S: number }) => async (own: Gpu) => {
   const llama = tinyLlama(own, 1, model);
-  if (sampling) await createGenerator(llama, sampling.B, sampling.S, sampling.longestPrompt);
+  if (sampling) await createGenerator(llama, sampling.B, sampling.S);
   const given = { host: memoryHost(), model: llama, pairs: preferences, padId: PAD, checkpoints: "run", modelId: "m" };
   await metricsOf(trainDpo(config, given));
 };
@@ -83,7 +83,7 @@ describe("the predicted peak is what the run creates, to the byte", () => {
   }
 
   test("DPO beside a generator", async () => {
-    const sampling = { B: 6, S: 40, longestPrompt: 16 };
+    const sampling = { B: 6, S: 40 };
     const workload: Workload = { recipe: "dpo", config: DPO_CONFIG, model, lengths: pairLengths, sampling };
     const { peakBytes, parts } = await predict(gpu, workload);
     expect(peakBytes).toBe(await bytesOf(runDpo(DPO_CONFIG, sampling)));
@@ -94,7 +94,7 @@ describe("the predicted peak is what the run creates, to the byte", () => {
 describe("a run that does not fit", () => {
   const config = { ...DPO_CONFIG, microBatch: 32 };
   const lengths = [100, 20];
-  const sampling = { B: 32, S: 128, longestPrompt: 64 };
+  const sampling = { B: 32, S: 128 };
   const workload: Workload = { recipe: "dpo", config, model, lengths, sampling };
 
   test("is refused in one line with what each option would leave, and each is what a prediction with it says", async () => {

@@ -7,3 +7,4 @@ fn onehot(place: u32) -> Elem { return select(0.0, 1.0, place == 0u); }
 alias Ids = u32;
 fn across_ids(v: Ids) -> u32 { return v; }
 fn numbered(first: u32) -> Ids { return first; }
+fn part(v: Elem, i: u32) -> f32 { return v; }
