@@ -4,6 +4,8 @@ import grid from "../wgsl/lib/grid.wgsl" with { type: "text" };
 import elem1 from "../wgsl/lib/elem1.wgsl" with { type: "text" };
 import elem4 from "../wgsl/lib/elem4.wgsl" with { type: "text" };
 import gelu from "../wgsl/lib/gelu.wgsl" with { type: "text" };
+import matmul_block from "../wgsl/lib/matmul_block.wgsl" with { type: "text" };
+import matmul_io from "../wgsl/lib/matmul_io.wgsl" with { type: "text" };
 import philox from "../wgsl/lib/philox.wgsl" with { type: "text" };
 import sigmoid from "../wgsl/lib/sigmoid.wgsl" with { type: "text" };
 import sortable from "../wgsl/lib/sortable.wgsl" with { type: "text" };
@@ -17,6 +19,8 @@ const LIBRARY: Record<string, string> = {
   elem4,
   gelu,
   grid,
+  matmul_block,
+  matmul_io,
   philox,
   sigmoid,
   sortable,

@@ -26,8 +26,9 @@ export async function climb(gpu: Gpu, ladder: Ladder, rounds: number): Promise<R
     return tensor;
   });
   const built: { name: string; executable: Executable; output: Float32Array }[] = [];
-  for (const { name, record } of ladder.versions) {
+  for (const { name, fits, record } of ladder.versions) {
     const plan = new Plan(name, gpu);
+    if (fits?.(plan) === false) continue;
     const out: Tensor = plan.keep(record(plan, inputs));
     const executable = await compile(gpu, plan);
     await executable.run();

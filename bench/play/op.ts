@@ -3,6 +3,8 @@ import type { Plan, Tensor } from "../../src/plan/mod.ts";
 
 export interface Version {
   name: string;
+  /** Whether this adapter can run it; always, if left out. */
+  fits?(plan: Plan): boolean;
   /** Records the op on the inputs and returns its output. */
   record(plan: Plan, inputs: readonly Tensor[]): Tensor;
 }

@@ -1,9 +1,9 @@
 /** out[M,N] = a[M,K] b[N,K]^T, the product of every linear layer's forward pass. */
 import naiveCode from "./naive.wgsl" with { type: "text" };
 import tileCode from "./tile.wgsl" with { type: "text" };
-import type { Plan, Tensor } from "../../../src/plan/mod.ts";
+import type { Plan } from "../../../src/plan/mod.ts";
 import { kernel } from "../../../kernels/kernel.ts";
-import { matmulAny, recordNt } from "../../../kernels/matmul.ts";
+import { matmulNt, recordNt } from "../../../kernels/matmul.ts";
 import type { Op, Version } from "../op.ts";
 
 const spec = { entry: "main", bindings: ["read", "read", "read_write"] as const, dims: ["M", "N", "K"] };
@@ -39,19 +39,18 @@ export const matmul: Op = {
       versions: [
         square("naive: one output an invocation", naive),
         square("16 x 16 tile in workgroup memory", tile),
-        {
-          name: "4 x 4 in registers, any strides (wgsl/matmul.wgsl)",
+        ...matmulNt.variants.map((variant): Version => ({
+          name: `ours: ${variant.name}`,
+          fits: (plan) => variant.fits(dims, plan.traits),
           record(plan, [a, b]) {
             const y = out(plan);
-            const workgroups = [Math.ceil(N / 32), Math.ceil(M / 16), 1] as const;
-            const strides = { a_m: K, a_k: 1, b_k: 1, b_n: K };
-            plan.dispatch(matmulAny, [a, b, b, y], { dims: { ...dims, ...strides }, workgroups, flops });
+            variant.record(plan, [a, b, b, b, y], dims);
             return y;
           },
-        },
+        })),
         {
-          name: "ours: 8 x 8 in registers, vec4 loads (wgsl/matmul_nt.wgsl)",
-          record(plan, [a, b]): Tensor {
+          name: "ours: what this adapter takes",
+          record(plan, [a, b]) {
             const y = out(plan);
             recordNt(plan, a, b, y, dims, false);
             return y;
