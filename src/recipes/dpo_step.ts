@@ -7,7 +7,7 @@ import type { Llama } from "../model/llama.ts";
 import { saveMemory, type Saving } from "../model/saving.ts";
 import { type AdamWConfig, createOptimizer } from "../optim/adamw.ts";
 import { type BatchArrays, batchArrays, bucketOf, positionsOf, type Sequence } from "./batches.ts";
-import { packedArrays, packPairs, rowLength } from "./packing.ts";
+import { fittingRows, packedArrays, packedShape, packPairs, rowCounts } from "./packing.ts";
 import { type BatchInputs, batchInputs, destroyInputs, score, writeBatch } from "./scorer.ts";
 import type { StepEngine } from "./training_loop.ts";
 
@@ -27,7 +27,7 @@ interface Compiled {
 }
 
 export interface DpoStepOptions extends Saving {
-  /** Pairs that run at a time, in rows of their own; packed, half the number of rows. */
+  /** Pairs that run at a time, each sequence in a row of its own; packed, as many positions. */
   microBatch: number;
   padId: number;
   beta: number;
@@ -35,7 +35,7 @@ export interface DpoStepOptions extends Saving {
   /** Weight of the SFT term on winners. */
   alpha: number;
   adamw: AdamWConfig;
-  /** Several sequences share a row of `longest` positions. */
+  /** Several sequences share a row: see `packedShape`. */
   pack?: boolean;
   /**
    * Positions of the longest sequence there will be: its plan is compiled at once, and those of shorter buckets, which are
@@ -60,7 +60,7 @@ export async function createDpoStep(model: Llama, options: DpoStepOptions): Prom
   const { microBatch: P, padId, alpha, pack = false } = options;
   // Numbers for pairs cost nothing, so that packed rows are never full of pairs before they are full of tokens.
   const Q = pack ? 8 * P : P;
-  const plans = new Map<number, Compiled>();
+  const plans = new Map<string, Compiled>();
   const lossSum = persistent(gpu, "dpo.loss", [1]);
   const pairSums = persistent(gpu, "dpo.sums", [DPO_METRICS.length]);
   const tokenSums = persistent(gpu, "dpo.tokens", [3]);
@@ -69,18 +69,19 @@ export async function createDpoStep(model: Llama, options: DpoStepOptions): Prom
   const optimizer = await createOptimizer(gpu, model.weights, options.adamw);
   const reader = createReader(gpu, [lossSum, pairSums, tokenSums, optimizer.norm]);
 
-  async function planFor(T: number): Promise<Compiled> {
-    const known = plans.get(T);
+  async function planFor(rows: number, T: number): Promise<Compiled> {
+    const name = `dpo.${rows}x${T}`;
+    const known = plans.get(name);
     if (known) return known;
-    const inputs = batchInputs(model, 2 * P, T, pack);
+    const inputs = batchInputs(model, rows, T, pack);
     const given = {
       reference: persistent(gpu, "reference", [2 * Q]),
       pairWeight: persistent(gpu, "pair.weight", [Q]),
-      sftWeight: persistent(gpu, "sft.weight", [2 * P, T]),
+      sftWeight: persistent(gpu, "sft.weight", [rows, T]),
       hyper,
     };
-    const metricWeight = persistent(gpu, "metric.weight", [2 * P, T]);
-    const plan = new Plan(`dpo.${P}x${T}`, gpu);
+    const metricWeight = persistent(gpu, "metric.weight", [rows, T]);
+    const plan = new Plan(name, gpu);
     const scored = score(plan, model, inputs, options.recompute);
     const { loss, metrics } = dpoLoss(plan, scored.logprob, { ...given, mask: inputs.mask, segments: inputs.segments });
     accumulateInto(plan, loss, lossSum);
@@ -89,7 +90,7 @@ export async function createDpoStep(model: Llama, options: DpoStepOptions): Prom
     plan.backward(loss, model.one);
     saveMemory(plan, options);
     const compiled = { inputs, given, metricWeight, executable: await compile(gpu, plan) };
-    plans.set(T, compiled);
+    plans.set(name, compiled);
     return compiled;
   }
 
@@ -111,8 +112,8 @@ export async function createDpoStep(model: Llama, options: DpoStepOptions): Prom
   /** Segments [0, Q) are winners, [Q, 2Q) losers. */
   function* packed(all: readonly PreferencePair[]): Generator<PairBatch> {
     const lengths = all.map(({ chosen, rejected }) => [positionsOf(chosen), positionsOf(rejected)] as const);
-    const T = rowLength([...lengths.flat(), options.longest ?? 1], maxPositions);
-    for (const batch of packPairs(lengths, 2 * P, T, Q)) {
+    const { B, T } = packedShape([...lengths.flat(), options.longest ?? 1], 2 * P, maxPositions);
+    for (const batch of packPairs(lengths, B, T, Q)) {
       const pairs = batch.pairs.map((i) => all[i]);
       const rows = batch.rows.map((row) =>
         row.map(([pair, side]) => ({
@@ -120,12 +121,16 @@ export async function createDpoStep(model: Llama, options: DpoStepOptions): Prom
           segment: side * Q + pair,
         }))
       );
-      const arrays = packedArrays(rows, 2 * P, T, padId, 2 * Q);
+      const used = rows.filter((row) => row.length > 0).length; // first-fit: the empty ones are the last
+      const arrays = packedArrays(rows.slice(0, used), fittingRows(used, B), T, padId, 2 * Q);
       yield { T, pairs, arrays, winner: (i) => arrays.segments[i] < Q };
     }
   }
 
-  if (options.longest !== undefined) await planFor(bucketOf(options.longest, maxPositions));
+  if (options.longest !== undefined && pack) {
+    const { B, T } = packedShape([options.longest], 2 * P, maxPositions);
+    for (const rows of rowCounts(B)) await planFor(rows, T);
+  } else if (options.longest !== undefined) await planFor(2 * P, bucketOf(options.longest, maxPositions));
   return {
     optimizer,
     async accumulate(all) {
@@ -133,7 +138,7 @@ export async function createDpoStep(model: Llama, options: DpoStepOptions): Prom
       const winnerTokens = all.reduce((sum, { chosen }) => sum + completion(chosen), 0);
       const allTokens = all.reduce((sum, { rejected }) => sum + completion(rejected), winnerTokens);
       for (const { T, pairs, arrays, winner } of pack ? packed(all) : bucketed(all)) {
-        const { inputs, given, metricWeight, executable } = await planFor(T);
+        const { inputs, given, metricWeight, executable } = await planFor(arrays.ids.length / T, T);
         writeBatch(model, inputs, arrays);
         const reference = new Float32Array(2 * Q);
         pairs.forEach((pair, p) => {

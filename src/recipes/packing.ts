@@ -90,6 +90,18 @@ function placePair(
   return true;
 }
 
+/** Row counts of the plans for packed batches of at most B rows: B, B / 2, B / 4 and so on to 1. */
+export function rowCounts(B: number): number[] {
+  const counts = [B];
+  while (counts[counts.length - 1] > 1) counts.push(Math.ceil(counts[counts.length - 1] / 2));
+  return counts;
+}
+
+/** The fewest rows of a plan that holds `used` rows: the last pass of a step need not be a full one. */
+export function fittingRows(used: number, B: number): number {
+  return rowCounts(B).findLast((rows) => rows >= used) ?? B;
+}
+
 /** As `batchArrays`, several sequences a row. `padding` is the segment number of positions that belong to no sequence. */
 export function packedArrays(
   rows: readonly (readonly Packed[])[],
@@ -134,7 +146,7 @@ export function paddingShares(
   options: { batchSize: number; microBatch: number; longest: number },
 ): { bucketed: number; packed: number } {
   const { batchSize, microBatch, longest } = options;
-  const rowTokens = rowLength(lengths, longest);
+  const { B, T } = packedShape(lengths, microBatch, longest);
   let used = 0, bucketed = 0, packed = 0;
   for (let start = 0; start < lengths.length; start += batchSize) {
     const step = lengths.slice(start, start + batchSize).sort((a, b) => a - b);
@@ -142,12 +154,25 @@ export function paddingShares(
     for (let at = 0; at < step.length; at += microBatch) {
       bucketed += microBatch * bucketOf(step[Math.min(step.length, at + microBatch) - 1], longest);
     }
-    packed += Math.ceil(packRows(step, rowTokens).length / microBatch) * microBatch * rowTokens;
+    const rows = packRows(step, T).length;
+    const full = Math.floor(rows / B) * B;
+    packed += (full + (rows > full ? fittingRows(rows - full, B) : 0)) * T;
   }
   return { bucketed: 1 - used / bucketed, packed: 1 - used / packed };
 }
 
-/** Positions of a packed row: the bucket of the longest sequence. */
-export function rowLength(lengths: readonly number[], longest: number): number {
-  return bucketOf(lengths.reduce((most, length) => Math.max(most, length), 1), longest);
+/**
+ * Rows and positions of a packed pass that stands in for one of `microBatch` padded rows: rows of twice the longest sequence,
+ * since sequences of more than half a row leave the rest of it empty, and half as many of them.
+ */
+export function packedShape(
+  lengths: readonly number[],
+  microBatch: number,
+  maxPositions: number,
+): { B: number; T: number } {
+  const longest = lengths.reduce((most, length) => Math.max(most, length), 1);
+  const T = bucketOf(Math.min(2 * longest, maxPositions), maxPositions);
+  const B = Math.max(1, Math.floor(microBatch * bucketOf(longest, maxPositions) / T));
+  // A pair must fit one pass: into one row of twice its longest sequence, or into two rows.
+  return { B: B === 1 && T < 2 * longest ? Math.min(2, microBatch) : B, T };
 }

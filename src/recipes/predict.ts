@@ -47,21 +47,25 @@ const PARTS: [name: string, labels: RegExp][] = [
 export async function predict(gpu: Gpu, workload: Workload): Promise<Prediction> {
   const dry = openDryGpu(gpu, gpu.limits.maxBufferSize);
   const { maxPositions } = workload.model;
-  // Every bucket has a plan of its own; what is packed has one for the longest.
-  const buckets = [...new Set(workload.lengths.map((length) => bucketOf(length, maxPositions)))].sort((a, b) => b - a);
-  if (buckets.length === 0) throw new Error("Cannot predict: no sequences");
+  // Every bucket has a plan of its own: the longest sequence of each stands for all, longest first.
+  const longestOf = new Map<number, number>();
+  for (const length of [...workload.lengths].sort((a, b) => a - b)) {
+    longestOf.set(bucketOf(length, maxPositions), length);
+  }
+  const lengths = [...longestOf.values()].reverse();
+  if (lengths.length === 0) throw new Error("Cannot predict: no sequences");
   const model = createLlama(dry, workload.model, true);
-  const sequences = buckets.map((T) => ({ tokens: new Array<number>(T + 1).fill(0), promptLength: 1 }));
+  const sequences = lengths.map((length) => ({ tokens: new Array<number>(length + 1).fill(0), promptLength: 1 }));
   let state: readonly Tensor[];
   if (workload.recipe === "sft") {
-    const step = await createSftStep(model, sftStepOptions(workload.config, 0, buckets[0]));
+    const step = await createSftStep(model, sftStepOptions(workload.config, 0, lengths[0]));
     for (const sequence of sequences) await step.accumulate([sequence]);
     state = step.optimizer.state;
   } else {
     const { config, sampling } = workload;
     if (sampling) await createGenerator(model, sampling.B, sampling.S);
-    (await createScorer(model, 2 * config.microBatch, buckets[0])).destroy(); // the sums of the reference
-    const step = await createDpoStep(model, dpoStepOptions(config, 0, buckets[0]));
+    (await createScorer(model, 2 * config.microBatch, bucketOf(lengths[0], maxPositions))).destroy(); // the sums of the reference
+    const step = await createDpoStep(model, dpoStepOptions(config, 0, lengths[0]));
     for (const sequence of sequences) {
       await step.accumulate([{ chosen: sequence, rejected: sequence, referenceChosen: 0, referenceRejected: 0 }]);
     }

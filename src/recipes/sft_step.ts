@@ -6,7 +6,7 @@ import type { Llama } from "../model/llama.ts";
 import { saveMemory, type Saving } from "../model/saving.ts";
 import { type AdamWConfig, createOptimizer } from "../optim/adamw.ts";
 import { type BatchArrays, batchArrays, bucketOf, positionsOf, type Sequence } from "./batches.ts";
-import { packedArrays, packRows, rowLength } from "./packing.ts";
+import { fittingRows, packedArrays, packedShape, packRows, rowCounts } from "./packing.ts";
 import { type BatchInputs, batchInputs, destroyInputs, score, writeBatch } from "./scorer.ts";
 import type { StepEngine } from "./training_loop.ts";
 
@@ -19,11 +19,11 @@ interface Compiled {
 }
 
 export interface SftStepOptions extends Saving {
-  /** Rows that run at a time. */
+  /** Sequences that run at a time, each in a row of its own; packed, as many positions. */
   microBatch: number;
   padId: number;
   adamw: AdamWConfig;
-  /** Several sequences share a row of `longest` positions. */
+  /** Several sequences share a row: see `packedShape`. */
   pack?: boolean;
   /**
    * Positions of the longest sequence there will be: its plan is compiled at once, and those of shorter buckets, which are
@@ -36,19 +36,20 @@ export async function createSftStep(model: Llama, options: SftStepOptions): Prom
   const { gpu } = model;
   const { maxPositions } = model.config;
   const { microBatch: B, padId, pack = false } = options;
-  const plans = new Map<number, Compiled>();
+  const plans = new Map<string, Compiled>();
   const lossSum = persistent(gpu, "sft.loss", [1]);
   const metricSums = persistent(gpu, "sft.metrics", [3]); // logsumexp, entropy, accuracy
   const optimizer = await createOptimizer(gpu, model.weights, options.adamw);
   const reader = createReader(gpu, [lossSum, metricSums, optimizer.norm]);
 
-  async function planFor(T: number): Promise<Compiled> {
-    const known = plans.get(T);
+  async function planFor(rows: number, T: number): Promise<Compiled> {
+    const name = `sft.${rows}x${T}`;
+    const known = plans.get(name);
     if (known) return known;
-    const inputs = batchInputs(model, B, T, pack);
-    const lossWeight = persistent(gpu, "loss.weight", [B, T]);
-    const metricWeight = persistent(gpu, "metric.weight", [B, T]);
-    const plan = new Plan(`sft.${B}x${T}`, gpu);
+    const inputs = batchInputs(model, rows, T, pack);
+    const lossWeight = persistent(gpu, "loss.weight", [rows, T]);
+    const metricWeight = persistent(gpu, "metric.weight", [rows, T]);
+    const plan = new Plan(name, gpu);
     const scored = score(plan, model, inputs, options.recompute);
     const loss = sftLoss(plan, scored.logprob, lossWeight);
     accumulateInto(plan, loss, lossSum);
@@ -56,7 +57,7 @@ export async function createSftStep(model: Llama, options: SftStepOptions): Prom
     plan.backward(loss, model.one);
     saveMemory(plan, options);
     const compiled = { inputs, lossWeight, metricWeight, executable: await compile(gpu, plan) };
-    plans.set(T, compiled);
+    plans.set(name, compiled);
     return compiled;
   }
 
@@ -72,20 +73,24 @@ export async function createSftStep(model: Llama, options: SftStepOptions): Prom
 
   function* packed(sequences: readonly Sequence[]): Generator<[T: number, BatchArrays]> {
     const lengths = sequences.map(positionsOf);
-    const T = rowLength([...lengths, options.longest ?? 1], maxPositions);
+    const { B: most, T } = packedShape([...lengths, options.longest ?? 1], B, maxPositions);
     const rows = packRows(lengths, T).map((items) => items.map((i) => ({ sequence: sequences[i], segment: i })));
-    for (let start = 0; start < rows.length; start += B) {
-      yield [T, packedArrays(rows.slice(start, start + B), B, T, padId, sequences.length)];
+    for (let start = 0; start < rows.length; start += most) {
+      const part = rows.slice(start, start + most);
+      yield [T, packedArrays(part, fittingRows(part.length, most), T, padId, sequences.length)];
     }
   }
 
-  if (options.longest !== undefined) await planFor(bucketOf(options.longest, maxPositions));
+  if (options.longest !== undefined && pack) {
+    const { B: most, T } = packedShape([options.longest], B, maxPositions);
+    for (const rows of rowCounts(most)) await planFor(rows, T);
+  } else if (options.longest !== undefined) await planFor(B, bucketOf(options.longest, maxPositions));
   return {
     optimizer,
     async accumulate(sequences) {
       const total = sequences.reduce((sum, { tokens, promptLength }) => sum + tokens.length - promptLength, 0);
       for (const [T, arrays] of pack ? packed(sequences) : bucketed(sequences)) {
-        const { inputs, lossWeight, metricWeight, executable } = await planFor(T);
+        const { inputs, lossWeight, metricWeight, executable } = await planFor(arrays.ids.length / T, T);
         writeBatch(model, inputs, arrays);
         write(gpu, lossWeight, arrays.mask.map((m) => -m / total));
         write(gpu, metricWeight, arrays.mask.map((m) => m / total));

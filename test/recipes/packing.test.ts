@@ -5,7 +5,15 @@ import { memoryHost } from "../../src/host/memory.ts";
 import { ADAMW } from "../../src/optim/adamw.ts";
 import { positionsOf, type Sequence } from "../../src/recipes/batches.ts";
 import { createDpoStep, type PreferencePair } from "../../src/recipes/dpo_step.ts";
-import { packedArrays, packPairs, packRows, paddingShares } from "../../src/recipes/packing.ts";
+import {
+  fittingRows,
+  packedArrays,
+  packedShape,
+  packPairs,
+  packRows,
+  paddingShares,
+  rowCounts,
+} from "../../src/recipes/packing.ts";
 import { SFT, trainSft } from "../../src/recipes/sft.ts";
 import { createSftStep } from "../../src/recipes/sft_step.ts";
 import { checkOp, expectClose, GUARDED, random } from "../kernels/check_op.ts";
@@ -54,6 +62,19 @@ describe("packing rows", () => {
     expect(() => packPairs([[5, 6]], 1, 10, 4)).toThrow("Cannot pack a pair of 5 and 6 positions into 1 rows of 10");
   });
 
+  test("a pass with few rows runs a plan with few rows", () => {
+    expect(rowCounts(12)).toEqual([12, 6, 3, 2, 1]);
+    expect([1, 2, 3, 4, 6, 7, 12].map((used) => fittingRows(used, 12))).toEqual([1, 2, 3, 6, 6, 12, 12]);
+  });
+
+  test("a packed pass has rows of twice the longest sequence, and no more positions than the padded one", () => {
+    expect(packedShape([10, 40, 3], 8, 4096)).toEqual({ B: 4, T: 80 }); // 8 x 48 positions
+    expect(packedShape([40], 8, 64)).toEqual({ B: 6, T: 64 });
+    expect(packedShape([60], 8, 64)).toEqual({ B: 8, T: 64 });
+    expect(packedShape([40], 2, 64)).toEqual({ B: 2, T: 64 }); // a pair of 40 needs two rows
+    expect(packedShape([40], 1, 4096)).toEqual({ B: 1, T: 80 });
+  });
+
   test("positions restart, targets shift within a sequence, and what is left over has a segment of its own", () => {
     const rows = [[
       { sequence: { tokens: [1, 7, 8, 2], promptLength: 2 }, segment: 0 },
@@ -72,12 +93,13 @@ describe("packing rows", () => {
   });
 
   test("the shares of padding, worked by hand and on lengths as data has them", () => {
-    // Two steps. Buckets: 2 x 16 and 2 x 48, then 2 x 16 again; packed: rows of 48.
+    // Two steps. Buckets: 2 x 16 and 2 x 48, then 2 x 16 again; packed: rows of 64, the longest there may be, and 1 at a
+    // time as 64 are more than half of 2 x 48: 2 of them, then 1.
     const shares = paddingShares([10, 40, 12, 33, 8], { batchSize: 4, microBatch: 2, longest: 64 });
     expect(shares.bucketed).toBeCloseTo(1 - 103 / (32 + 96 + 32), 12);
-    expect(shares.packed).toBeCloseTo(1 - 103 / (4 * 48 + 2 * 48), 12);
+    expect(shares.packed).toBeCloseTo(1 - 103 / (2 * 64 + 64), 12);
     const many = paddingShares(lengthsOf(640, 256), { batchSize: 64, microBatch: 8, longest: 256 });
-    expect(many.packed).toBeLessThan(many.bucketed);
+    expect(many.packed).toBeLessThan(many.bucketed / 2);
   });
 });
 
