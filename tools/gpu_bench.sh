@@ -9,7 +9,7 @@ set -u
 [ $# -ge 1 ] || { sed -n '2,8p' "$0" | cut -c3-; exit 2; }
 mkdir -p "$1" && out=$(cd "$1" && pwd) || exit 2
 shift
-parts=${*:-tests kernels step replay growth decode peers}
+parts=${*:-tests kernels step replay growth decode memory peers}
 limit=${LIMIT_S:-300}
 cd "$(dirname "$0")/.." || exit 2
 export XDG_RUNTIME_DIR=${XDG_RUNTIME_DIR:-/tmp} NO_COLOR=1
