@@ -1,7 +1,7 @@
 // header: const HEAD_SIZE = 32u;
-// The gradient of causal attention towards keys and values (Dao et al. 2022, algorithm 4) without atomics: each key walks
-// the queries that see it, over all query heads of its group, and recomputes its probabilities from lse. Writes the key
-// and value heads of d_qkv.
+// The gradient of causal attention towards keys and values (Dao et al. 2022, algorithm 4) without atomics: each key
+// walks the queries that see it, over all query heads of its group, and recomputes its probabilities from lse. Writes
+// the key and value heads of d_qkv.
 struct Dims { B: u32, T: u32, H: u32, G: u32, window: u32, scale: f32 }
 const D4 = HEAD_SIZE / 4u;
 @group(0) @binding(0) var<uniform> dims: Dims;
@@ -37,7 +37,10 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
       let known = lse_delta[(b * dims.H + h) * dims.T + t];
       var score = 0.0;
       var dp = 0.0;
-      for (var d = 0u; d < D4; d++) { score += dot(key[d], qkv[row + d]); dp += dot(value[d], dy[from_y + d]); }
+      for (var d = 0u; d < D4; d++) {
+        score += dot(key[d], qkv[row + d]);
+        dp += dot(value[d], dy[from_y + d]);
+      }
       let p = exp(score - known.x);
       let ds = p * (dp - known.y) * dims.scale;
       for (var d = 0u; d < D4; d++) { key_sum[d] += ds * qkv[row + d]; value_sum[d] += p * dy[from_y + d]; }
