@@ -7,7 +7,7 @@ export { dpo, DPO_METRICS } from "./dpo.ts";
 export { embedding } from "./embedding.ts";
 export { gelu } from "./gelu.ts";
 export { type Adapter, loraBranch, loraMerge } from "./lora.ts";
-export { linear } from "./matmul.ts";
+export { linear, type LinearOptions } from "./matmul.ts";
 export { layernorm, rmsnorm } from "./norm.ts";
 export { PPO_POLICY_METRICS, PPO_VALUE_METRICS, ppoPolicy, ppoValue } from "./ppo.ts";
 export { rope, ropeTable } from "./rope.ts";

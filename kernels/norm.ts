@@ -6,19 +6,23 @@
 import backwardCode from "../wgsl/norm_backward.wgsl" with { type: "text" };
 import finishCode from "../wgsl/norm_finish.wgsl" with { type: "text" };
 import forwardCode from "../wgsl/norm.wgsl" with { type: "text" };
-import { elements, type Op, power } from "../src/plan/mod.ts";
+import forwardSubgroupCode from "../wgsl/norm_subgroup.wgsl" with { type: "text" };
+import backwardSubgroupCode from "../wgsl/norm_backward_subgroup.wgsl" with { type: "text" };
+import { elements, type Op, power, type Traits, type Variant } from "../src/plan/mod.ts";
 import { groups, kernel, lanesOf, type Plan, same, type Tensor, widths } from "./kernel.ts";
 
-const forwardKernels = widths("norm.forward", forwardCode, {
+const forward = {
   entry: "forward",
   bindings: ["read", "read", "read", "read_write", "read_write"],
   dims: ["N", "C", "eps:f32"],
-});
-const backwardKernels = widths("norm.backward", backwardCode, {
+} as const;
+const backward = {
   entry: "backward",
   bindings: ["read", "read", "read", "read", "read_write", "read_write"],
   dims: ["N", "C"],
-});
+} as const;
+const forwardKernels = widths("norm.forward", forwardCode, forward);
+const backwardKernels = widths("norm.backward", backwardCode, backward);
 const finish = kernel("norm.finish", finishCode, {
   entry: "finish",
   bindings: ["read", "read_write", "read_write"],
@@ -42,17 +46,42 @@ interface BackwardSizes extends Sizes {
 
 const shapeClass = ({ N, C, center }: Sizes) => `${power(N)}x${power(C)}${center ? " centered" : ""}`;
 
+/** Elems of a row that each lane of a subgroup holds in registers. */
+const heldBy = (C: number, { subgroupSize }: Traits) => Math.ceil(C / lanesOf(C) / subgroupSize);
+
+/** Where all subgroups have one size and hold a row without spilling, `rows` rows a subgroup. */
+const fitsSubgroup = ({ C }: Sizes, traits: Traits) =>
+  traits.subgroupSize > 0 && 64 % traits.subgroupSize === 0 && heldBy(C, traits) <= 16;
+
+function forwardSubgroupVariant(name: string, rows: number): Variant<Sizes> {
+  return {
+    name,
+    fits: fitsSubgroup,
+    record(plan, tensors, { N, C, center, eps }) {
+      const { subgroupSize } = plan.traits;
+      const header = `const HELD = ${heldBy(C, plan.traits)}u;`;
+      const kernels = widths("norm.forward", forwardSubgroupCode, { ...forward, header });
+      plan.dispatch(kernels[lanesOf(C)], tensors, {
+        dims: { N, C, eps },
+        constants: { SIZE: 64, ROWS: rows, CENTER: Number(center) },
+        workgroups: groups(N, 64 / subgroupSize * rows),
+        flops: (center ? 8 : 4) * N * C,
+      });
+    },
+  };
+}
+
 /** `size` invocations a workgroup, `team` of them find the statistics of a row. */
-function forwardVariant(name: string, size: number, team: number) {
+function forwardVariant(name: string, size: number, team: number): Variant<Sizes> {
   return {
     name,
     fits: () => true,
-    record(plan: Plan, tensors: readonly Tensor[], { N, C, center, eps }: Sizes) {
+    record(plan, tensors, { N, C, center, eps }) {
       plan.dispatch(forwardKernels[lanesOf(C)], tensors, {
         dims: { N, C, eps },
         constants: { SIZE: size, TEAM: team, CENTER: Number(center) },
         workgroups: groups(N, size / team),
-        flops: 8 * N * C,
+        flops: (center ? 8 : 4) * N * C,
       });
     },
   };
@@ -67,40 +96,71 @@ const forwardOp: Op<Sizes> = {
     forwardVariant("workgroup a row", 64, 64),
     forwardVariant("invocation a row", 32, 1),
     forwardVariant("16 invocations a row", 64, 16),
+    forwardSubgroupVariant("subgroup a row", 1),
+    forwardSubgroupVariant("subgroup 8 rows", 8),
   ],
-  prefer: (_, { software }) => software ? "invocation a row" : "workgroup a row",
+  prefer(sizes, traits) {
+    if (fitsSubgroup(sizes, traits)) return traits.software ? "subgroup 8 rows" : "subgroup a row";
+    return traits.software ? "invocation a row" : "workgroup a row";
+  },
 };
 
-function backwardVariant(name: string, size: number, team: number) {
+/** `S` parts of the gradients of gain and bias, added up. */
+function recordFinish(plan: Plan, parts: Tensor, dGain: Tensor, dBias: Tensor, sizes: BackwardSizes, S: number): void {
+  const { C, center, addGain, addBias } = sizes;
+  const wide = (center ? 2 : 1) * C;
+  plan.dispatch(finish, [parts, dGain, dBias], {
+    dims: { S, C },
+    constants: { CENTER: Number(center), ADD_GAIN: Number(addGain), ADD_BIAS: Number(addBias) },
+    workgroups: [Math.ceil(wide / 16), 1, 1],
+    flops: S * wide,
+  });
+}
+
+function backwardVariant(name: string, size: number, team: number): Variant<BackwardSizes> {
   return {
     name,
     fits: () => true,
-    record(plan: Plan, tensors: readonly Tensor[], sizes: BackwardSizes) {
-      const { N, C, center } = sizes;
-      const [x, gain, stats, dy, dx, dGain, dBias] = tensors;
-      const S = Math.ceil(N / (size / team));
-      const parts = plan.value(`${gain.name}.partials`, sizes.trained ? [S, center ? 2 : 1, C] : [4]);
-      plan.dispatch(backwardKernels[lanesOf(C)], [x, gain, stats, dy, dx, parts], {
-        dims: { N, C },
-        constants: {
-          SIZE: size,
-          TEAM: team,
-          CENTER: Number(center),
-          ADD: Number(sizes.add),
-          PARTS: Number(sizes.trained),
-        },
-        workgroups: groups(S),
-        flops: 16 * N * C,
-      });
-      if (!sizes.trained) return;
-      plan.dispatch(finish, [parts, dGain, dBias], {
-        dims: { S, C },
-        constants: { CENTER: Number(center), ADD_GAIN: Number(sizes.addGain), ADD_BIAS: Number(sizes.addBias) },
-        workgroups: [Math.ceil((center ? 2 : 1) * C / 64), 1, 1],
-        flops: (center ? 2 : 1) * S * C,
-      });
+    record(plan, tensors, sizes) {
+      const S = Math.ceil(sizes.N / (size / team));
+      const constants = { SIZE: size, TEAM: team };
+      recordBackward(plan, backwardKernels, tensors, sizes, S, groups(S), constants);
     },
   };
+}
+
+function backwardSubgroupVariant(name: string, rows: number): Variant<BackwardSizes> {
+  return {
+    name,
+    fits: fitsSubgroup,
+    record(plan, tensors, sizes) {
+      const S = Math.ceil(sizes.N / rows);
+      const header = `const HELD = ${heldBy(sizes.C, plan.traits)}u;`;
+      const kernels = widths("norm.backward", backwardSubgroupCode, { ...backward, header });
+      const workgroups = groups(S, 64 / plan.traits.subgroupSize);
+      recordBackward(plan, kernels, tensors, sizes, S, workgroups, { SIZE: 64, ROWS: rows });
+    },
+  };
+}
+
+function recordBackward(
+  plan: Plan,
+  kernels: ReturnType<typeof widths>,
+  [x, gain, stats, dy, dx, dGain, dBias]: readonly Tensor[],
+  sizes: BackwardSizes,
+  S: number,
+  workgroups: [number, number, number],
+  constants: Record<string, number>,
+): void {
+  const { N, C, center, add, trained } = sizes;
+  const parts = plan.value(`${gain.name}.partials`, trained ? [S, center ? 2 : 1, C] : [4]);
+  plan.dispatch(kernels[lanesOf(C)], [x, gain, stats, dy, dx, parts], {
+    dims: { N, C },
+    constants: { ...constants, CENTER: Number(center), ADD: Number(add), PARTS: Number(trained) },
+    workgroups,
+    flops: (center ? 16 : 12) * N * C,
+  });
+  if (trained) recordFinish(plan, parts, dGain, dBias, sizes, S);
 }
 
 /** x, gain, stats, dy -> dx, d_gain, d_bias. */
@@ -112,8 +172,13 @@ const backwardOp: Op<BackwardSizes> = {
     backwardVariant("16 rows a workgroup", 256, 16),
     backwardVariant("invocation a row", 32, 1),
     backwardVariant("4 rows a workgroup", 128, 32),
+    backwardSubgroupVariant("subgroup 8 rows", 8),
+    backwardSubgroupVariant("subgroup 32 rows", 32),
   ],
-  prefer: (_, { software }) => software ? "invocation a row" : "16 rows a workgroup",
+  prefer(sizes, traits) {
+    if (fitsSubgroup(sizes, traits)) return "subgroup 8 rows";
+    return traits.software ? "invocation a row" : "16 rows a workgroup";
+  },
 };
 
 /** y[.., C] = x / rms(x) * gain[C]. `eps` is added to the mean of squares. */

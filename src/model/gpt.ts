@@ -13,7 +13,7 @@ import {
   type WeightSpec,
   write,
 } from "../plan/mod.ts";
-import { type Adapter, add, attention, embedding, gelu, layernorm } from "../../kernels/mod.ts";
+import { type Adapter, attention, embedding, gelu, layernorm, type LinearOptions } from "../../kernels/mod.ts";
 import { project } from "./lora.ts";
 import { part, type Recompute } from "./saving.ts";
 import { weight } from "./weights.ts";
@@ -126,15 +126,18 @@ function block(plan: Plan, model: Gpt, l: number, x: Tensor, attend: GptAttend, 
   const { normEps } = model.config;
   const of = (name: string) => weight(model, `transformer.h.${l}.${name}`);
   const normed = (x: Tensor, name: string) => layernorm(plan, x, of(`${name}.weight`), of(`${name}.bias`), normEps);
-  const projected = (x: Tensor, name: string) =>
-    project(plan, model, x, `transformer.h.${l}.${name}.weight`, of(`${name}.bias`));
+  const projected = (x: Tensor, name: string, options: LinearOptions = {}) =>
+    project(plan, model, x, `transformer.h.${l}.${name}.weight`, { bias: of(`${name}.bias`), ...options });
+  // In one kernel with the product, unless GELU is to be computed again for the backward pass, or comes after an adapter.
+  const fused = recompute === "none" && !model.adapters?.has(`transformer.h.${l}.mlp.c_fc.weight`);
 
   const h = part(plan, recompute, "attention", () => {
     const qkv = projected(normed(x, "ln_1"), "attn.c_attn");
-    return add(plan, x, projected(attend(plan, l, qkv), "attn.c_proj"));
+    return projected(attend(plan, l, qkv), "attn.c_proj", { residual: x });
   });
   return part(plan, recompute, "mlp", () => {
-    const wide = gelu(plan, projected(normed(h, "ln_2"), "mlp.c_fc"));
-    return add(plan, h, projected(wide, "mlp.c_proj"));
+    const m = normed(h, "ln_2");
+    const wide = fused ? projected(m, "mlp.c_fc", { activation: "gelu" }) : gelu(plan, projected(m, "mlp.c_fc"));
+    return projected(wide, "mlp.c_proj", { residual: h });
   });
 }

@@ -9,7 +9,7 @@ import {
   type WeightSpec,
   write,
 } from "../plan/mod.ts";
-import { type Adapter, add, attention, embedding, rmsnorm, rope, ropeTable, swiglu } from "../../kernels/mod.ts";
+import { type Adapter, attention, embedding, rmsnorm, rope, ropeTable, swiglu } from "../../kernels/mod.ts";
 import type { LlamaConfig } from "./config.ts";
 import { project } from "./lora.ts";
 import { part, type Recompute } from "./saving.ts";
@@ -117,16 +117,16 @@ export function block(
   const { normEps } = model.config;
   const name = (part: string) => `model.layers.${l}.${part}.weight`;
   const normed = (x: Tensor, part: string) => rmsnorm(plan, x, weight(model, name(part)), normEps);
-  const projected = (x: Tensor, part: string) => project(plan, model, x, name(part));
+  const projected = (x: Tensor, part: string, residual?: Tensor) => project(plan, model, x, name(part), { residual });
 
   const h = part(plan, recompute, "attention", () => {
     const qkv = projected(normed(x, "input_layernorm"), "self_attn.qkv");
     const attended = attend(plan, l, rope(plan, qkv, positions, model.ropeTable, model.config));
-    return add(plan, x, projected(attended, "self_attn.o_proj"));
+    return projected(attended, "self_attn.o_proj", x);
   });
   return part(plan, recompute, "mlp", () => {
     const wide = swiglu(plan, projected(normed(h, "post_attention_layernorm"), "mlp.gate_up"));
-    return add(plan, h, projected(wide, "mlp.down_proj"));
+    return projected(wide, "mlp.down_proj", h);
   });
 }
 

@@ -7,7 +7,7 @@
  * with A on top of each other and B on the diagonal.
  */
 import { compile, createWeights, type Gpu, Plan, type Tensor, type Weights, write } from "../plan/mod.ts";
-import { type Adapter, linear, loraBranch, loraMerge } from "../../kernels/mod.ts";
+import { type Adapter, linear, type LinearOptions, loraBranch, loraMerge } from "../../kernels/mod.ts";
 import { uniformStream } from "./philox.ts";
 import { type Model, weight } from "./weights.ts";
 
@@ -64,17 +64,13 @@ export function createLora(model: Model, config: LoraConfig, training: boolean, 
   return { config, weights, adapters };
 }
 
-/** x w^T + bias + residual, w by its name, and the branch of its adapter if it has one. */
-export function project(
-  plan: Plan,
-  model: Model,
-  x: Tensor,
-  name: string,
-  options: Parameters<typeof linear>[3] = {},
-): Tensor {
-  const y = linear(plan, x, weight(model, name), options);
+/** f(x w^T + bias) + residual, w by its name, with the branch of its adapter if it has one. */
+export function project(plan: Plan, model: Model, x: Tensor, name: string, options: LinearOptions = {}): Tensor {
   const adapter = model.adapters?.get(name);
-  if (adapter) loraBranch(plan, y, x, adapter);
+  if (!adapter) return linear(plan, x, weight(model, name), options);
+  if (options.activation) throw new Error(`Cannot adapt ${name}: its activation comes before the branch`);
+  const y = linear(plan, x, weight(model, name), options);
+  loraBranch(plan, y, x, adapter);
   return y;
 }
 

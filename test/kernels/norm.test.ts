@@ -8,8 +8,20 @@ let gpu: Gpu;
 beforeAll(async () => void (gpu = await openGpu(GUARDED)));
 afterAll(() => gpu.close());
 
-const forwards = ["workgroup a row", "invocation a row", "16 invocations a row"];
-const backwards = ["16 rows a workgroup", "invocation a row", "4 rows a workgroup"];
+const forwards = [
+  "workgroup a row",
+  "invocation a row",
+  "16 invocations a row",
+  "subgroup a row",
+  "subgroup 8 rows",
+];
+const backwards = [
+  "16 rows a workgroup",
+  "invocation a row",
+  "4 rows a workgroup",
+  "subgroup 8 rows",
+  "subgroup 32 rows",
+];
 
 describe("every way to compute a norm agrees with its float64 reference", () => {
   // One column, widths on both sides of a team, four at a time or not, more rows than a workgroup has.
