@@ -11,6 +11,7 @@ import { sftLoss } from "../src/loss/sft.ts";
 import { createGpt, gptAttendWithin, type GptConfig, gptForward, gptHeadWeight } from "../src/model/gpt.ts";
 import type { LlamaConfig } from "../src/model/config.ts";
 import { createLlama } from "../src/model/llama.ts";
+import { createLora } from "../src/model/lora.ts";
 import { saveMemory, type Saving } from "../src/model/saving.ts";
 import { ADAMW, createOptimizer } from "../src/optim/adamw.ts";
 import { microCorpus, type ScriptRunner } from "../src/data/micro/micro.ts";
@@ -30,9 +31,11 @@ type Recipe = "sft" | "dpo";
 
 export interface MemoryOptions extends Saving {
   moments: Moments["kind"];
+  /** Train adapters of this rank on every projection instead of the weights. Llamas only. */
+  lora?: number;
 }
 
-const PLAIN: MemoryOptions = { recompute: "none", moments: "f32" };
+export const PLAIN: MemoryOptions = { recompute: "none", moments: "f32" };
 const OPTIONS: [name: string, options: MemoryOptions][] = [
   ["plain", PLAIN],
   ["recompute cheap", { ...PLAIN, recompute: "cheap" }],
@@ -41,7 +44,11 @@ const OPTIONS: [name: string, options: MemoryOptions][] = [
   ["cheap, f16", { ...PLAIN, recompute: "cheap", activations: "f16" }],
   ["8-bit moments", { ...PLAIN, moments: "8bit" }],
   ["block, f16, 8-bit", { recompute: "block", activations: "f16", moments: "8bit" }],
+  ["LoRA of rank 16", { ...PLAIN, lora: 16 }],
+  ["LoRA, block, f16", { ...PLAIN, recompute: "block", activations: "f16", lora: 16 }],
 ];
+
+const PROJECTIONS = ["self_attn.qkv", "self_attn.o_proj", "mlp.gate_up", "mlp.down_proj"];
 
 export interface Work {
   /** The most bytes in buffers at one time: weights, gradients, moments, inputs, values, sizes of dispatches. */
@@ -78,13 +85,17 @@ export async function stepMemory(
   };
 }
 
-function recordLlama(gpu: Gpu, config: LlamaConfig, recipe: Recipe, B: number, T: number, saving: Saving) {
-  const model = createLlama(gpu, config, true);
+function recordLlama(gpu: Gpu, config: LlamaConfig, recipe: Recipe, B: number, T: number, saving: MemoryOptions) {
+  const base = createLlama(gpu, config, saving.lora === undefined);
+  const lora = saving.lora === undefined
+    ? null
+    : createLora(base, { rank: saving.lora, alpha: 2 * saving.lora, targets: PROJECTIONS }, true, 1);
+  const model = lora ? { ...base, adapters: lora.adapters } : base;
   const inputs = batchInputs(model, B, T);
   const plan = new Plan(recipe, gpu);
   const { logprob } = score(plan, model, inputs, saving.recompute);
   finish(gpu, plan, recipe, logprob, inputs.mask, model.one, saving);
-  return { plan, weights: model.weights };
+  return { plan, weights: lora ? lora.weights : model.weights };
 }
 
 function recordGpt(gpu: Gpu, config: GptConfig, recipe: Recipe, B: number, T: number, saving: Saving) {
@@ -148,7 +159,7 @@ const llamaConfig = (
 });
 
 /** An adapter of today's cards: what the large shapes are planned for. */
-const card = (recorder: Recorder): Recorder => ({
+export const card = (recorder: Recorder): Recorder => ({
   choices: recorder.choices,
   traits: {
     ...recorder.traits,
@@ -165,7 +176,7 @@ const card = (recorder: Recorder): Recorder => ({
 type ShapeName = keyof typeof torch.rows;
 const LARGE: readonly ShapeName[] = ["gpt124m", "gpt1b", "llama7b"];
 
-function modelOf(name: ShapeName): { model: Parameters<typeof stepMemory>[1]; B: number; T: number } {
+export function modelOf(name: ShapeName): { model: Parameters<typeof stepMemory>[1]; B: number; T: number } {
   const { shape } = torch.rows[name];
   const { B, T } = shape;
   if (name === "micro" || name === "llama7b") {
@@ -190,15 +201,19 @@ export async function memorySuites(recorder: Recorder): Promise<Suite[]> {
     ];
     for (const recipe of ["sft", "dpo"] as const) {
       for (const [option, options] of OPTIONS) {
+        if (options.lora !== undefined && model.kind !== "llama") continue;
         const work = await stepMemory(large ? card(recorder) : recorder, model, recipe, B, T, options);
         rows.push({
           name: `${recipe}, ${option}`,
           values: {
             "peak MB": work.peakBytes / 1e6,
             "values MB": work.valueBytes / 1e6,
-            "x PyTorch": work.peakBytes / peak,
-            "x fused": work.peakBytes / flash.kept,
-            "x freed": work.peakBytes / flash.fresh,
+            // PyTorch's are figures of full training: adapters have nothing to stand beside.
+            ...options.lora === undefined && {
+              "x PyTorch": work.peakBytes / peak,
+              "x fused": work.peakBytes / flash.kept,
+              "x freed": work.peakBytes / flash.fresh,
+            },
             dispatches: work.dispatches,
           },
         });

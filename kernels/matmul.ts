@@ -5,9 +5,11 @@
  *   weight   dw[O,I] += dz[N,O]^T x[N,I]                      matmul_tn
  */
 import slopeCode from "../wgsl/activation_backward.wgsl" with { type: "text" };
-import { elements, showTensor } from "../src/plan/mod.ts";
-import { accumulate } from "./add.ts";
+import { byteLength, elements, showTensor } from "../src/plan/mod.ts";
+import { accumulate, add } from "./add.ts";
+import { gelu } from "./gelu.ts";
 import { groups, lanesOf, type Plan, same, type Tensor, widths } from "./kernel.ts";
+import { linearByRows } from "./linear_rows.ts";
 import { matmulNn, matmulNt, matmulTn, type Sizes } from "./matmul_variants.ts";
 import { sumRows } from "./sum_rows.ts";
 
@@ -42,6 +44,14 @@ export function linear(plan: Plan, x: Tensor, w: Tensor, options: Tensor | Linea
   const [O, I] = w.shape;
   same("matmul.forward", "K", K, x, I, w);
   if (bias) same("matmul.forward", "N", O, w, bias.shape[0], bias);
+  if (byteLength(w) > plan.traits.bindingBytes) {
+    const whole = linearByRows(plan, x, w, bias);
+    if (activation === "silu") {
+      throw new Error(`Cannot record matmul.forward: SiLU behind ${showTensor(w)}, taken by rows`);
+    }
+    const active = activation ? gelu(plan, whole) : whole;
+    return residual ? add(plan, residual, active) : active;
+  }
   const M = elements(x.shape) / K;
   if (residual) {
     same("matmul.forward", "M*N", M * O, { ...x, shape: [M, O] }, elements(residual.shape), residual);

@@ -1,6 +1,22 @@
 // Tensors longer than the adapter binds at once: one buffer, taken by rows.
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { createReader, createWeights, type Gpu, openGpu, persistent, rowRanges, write } from "../../src/plan/mod.ts";
+import {
+  compile,
+  createReader,
+  createWeights,
+  type Gpu,
+  openGpu,
+  persistent,
+  Plan,
+  rowRanges,
+  write,
+} from "../../src/plan/mod.ts";
+import { tokenLogprob, weightedSum } from "../../kernels/mod.ts";
+import { createGpt, gptAttendWithin, gptForward, gptHeadWeight } from "../../src/model/gpt.ts";
+import { setWeights } from "../../src/model/weights.ts";
+import { createOptimizer } from "../../src/optim/adamw.ts";
+import { batchOf, initialWeights, optimizer, shapes } from "../../bench/peers/workload.ts";
+import golden from "../golden/gpt_torch.json" with { type: "json" };
 import { getWeights } from "../../src/model/llama.ts";
 import { ADAMW } from "../../src/optim/adamw.ts";
 import { createSftStep } from "../../src/recipes/sft_step.ts";
@@ -79,6 +95,46 @@ describe("an adapter that binds at most 24 kB", () => {
       "Cannot allocate cache.0.keys: 25600 bytes, the adapter binds at most 24576",
     );
   });
+});
+
+test("a linear layer with a weight of more bytes than can be bound gives PyTorch's losses, gradients and weights", async () => {
+  const { nano } = shapes;
+  const { V, T, C, L, H, B } = nano;
+  // c_fc and its transpose have 36,864 bytes, c_attn 27,648; the head and the table fit.
+  const own = await openGpu({ bindingBytes: 16 << 10 });
+  const config = { C, F: 4 * C, L, H, D: C / H, V, normEps: 1e-5, tied: false, maxPositions: T };
+  const model = createGpt(own, config, true, "all");
+  setWeights(model, initialWeights(nano), "initial weights");
+  const N = 1 * T; // a row at a time: B rows of values would not be bound
+  const [ids, targets, positions] = ["ids", "targets", "positions"].map((name) => persistent(own, name, [N], "u32"));
+  write(own, positions, Uint32Array.from({ length: N }, (_, n) => n % T));
+  const lossWeight = persistent(own, "loss.weight", [N]);
+  write(own, lossWeight, new Float32Array(N).fill(-1 / (B * T)));
+  const plan = new Plan("gpt", own);
+  const h = gptForward(plan, model, ids, positions, gptAttendWithin(config, 1, T));
+  const { logprob } = tokenLogprob(plan, h, gptHeadWeight(model), targets);
+  const loss = plan.keep(weightedSum(plan, logprob, lossWeight, 1));
+  plan.backward(loss, model.one);
+  expect(plan.dispatches.filter(({ kernel }) => kernel.name === "columns.put").length).toBeGreaterThanOrEqual(
+    3 * 2 * L,
+  );
+  const executable = await compile(own, plan);
+  const reader = executable.reader([loss]);
+  const { lr, decay: weightDecay, ...betas } = optimizer;
+  const adamw = await createOptimizer(own, model.weights, { ...betas, weightDecay, maxGradNorm: 0 });
+  for (const [step, want] of golden.nano.losses.slice(0, 8).entries()) {
+    const batch = batchOf(nano, step);
+    let got = 0;
+    for (let b = 0; b < B; b++) {
+      write(own, ids, batch.ids.subarray(b * T, (b + 1) * T));
+      write(own, targets, batch.targets.subarray(b * T, (b + 1) * T));
+      await executable.run();
+      got += (await reader.read())[0][0];
+    }
+    expect(Math.abs(got - want), `loss of step ${step}: ${got}, PyTorch ${want}`).toBeLessThan(1e-4);
+    await adamw.update(step + 1, lr);
+  }
+  own.close();
 });
 
 describe("row ranges", () => {

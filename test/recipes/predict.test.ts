@@ -19,11 +19,10 @@ const data = sequences(10, 7);
 const preferences = pairs(9, 3);
 const pairLengths = preferences.map(({ chosen, rejected }) => Math.max(positionsOf(chosen), positionsOf(rejected)));
 
-/** Runs `work` on a GPU of its own and gives the most bytes that its buffers had at one time. */
+/** The most bytes that buffers which `work` creates have at one time. */
 async function bytesOf(work: (gpu: Gpu) => Promise<unknown>): Promise<number> {
-  const own = await openGpu();
-  const device = own.device as unknown as { createBuffer: (descriptor: GPUBufferDescriptor) => GPUBuffer };
-  const original = device.createBuffer.bind(own.device);
+  const device = gpu.device as unknown as { createBuffer?: (descriptor: GPUBufferDescriptor) => GPUBuffer };
+  const original = device.createBuffer!.bind(gpu.device);
   let live = 0, most = 0;
   device.createBuffer = (descriptor) => {
     const buffer = original(descriptor);
@@ -37,8 +36,9 @@ async function bytesOf(work: (gpu: Gpu) => Promise<unknown>): Promise<number> {
     };
     return buffer;
   };
-  await work(own);
-  own.close();
+  expect(gpu.valuePool, "no plan of another test may lend its memory").toEqual([]);
+  await work(gpu);
+  delete device.createBuffer;
   return most;
 }
 
@@ -53,9 +53,10 @@ const runSft = (config: SftConfig) => (own: Gpu) =>
 
 const runDpo = (config: DpoConfig, sampling?: { B: number; S: number }) => async (own: Gpu) => {
   const llama = tinyLlama(own, 1, model);
-  if (sampling) await createGenerator(llama, sampling.B, sampling.S);
+  const generator = sampling && await createGenerator(llama, sampling.B, sampling.S);
   const given = { host: memoryHost(), model: llama, pairs: preferences, padId: PAD, checkpoints: "run", modelId: "m" };
   await metricsOf(trainDpo(config, given));
+  generator?.destroy();
 };
 
 describe("the predicted peak is what the run creates, to the byte", () => {
