@@ -102,7 +102,10 @@ export function fittingRows(used: number, B: number): number {
   return rowCounts(B).findLast((rows) => rows >= used) ?? B;
 }
 
-/** As `batchArrays`, several sequences a row. `padding` is the segment number of positions that belong to no sequence. */
+/**
+ * As `batchArrays`, several sequences a row, in the order of their segments: attention counts on numbers that never fall along a
+ * row. `padding`, above all of them, is the number of positions that belong to no sequence.
+ */
 export function packedArrays(
   rows: readonly (readonly Packed[])[],
   B: number,
@@ -117,7 +120,7 @@ export function packedArrays(
   const counts: number[] = [];
   rows.forEach((row, b) => {
     let start = b * T;
-    for (const { sequence, segment } of row) {
+    for (const { sequence, segment } of [...row].sort((a, b) => a.segment - b.segment)) {
       const { tokens, promptLength } = sequence;
       const length = positionsOf(sequence);
       if (start + length > (b + 1) * T) {

@@ -75,10 +75,10 @@ describe("packing rows", () => {
     expect(packedShape([40], 1, 4096)).toEqual({ B: 1, T: 80 });
   });
 
-  test("positions restart, targets shift within a sequence, and what is left over has a segment of its own", () => {
+  test("numbers of segments rise along a row, positions restart, targets shift within a sequence, and what is left over has a segment of its own", () => {
     const rows = [[
-      { sequence: { tokens: [1, 7, 8, 2], promptLength: 2 }, segment: 0 },
       { sequence: { tokens: [1, 9, 2], promptLength: 1 }, segment: 2 },
+      { sequence: { tokens: [1, 7, 8, 2], promptLength: 2 }, segment: 0 },
     ], [{ sequence: { tokens: [1, 5], promptLength: 2 }, segment: 1 }]];
     const { ids, targets, positions, segments, mask, counts } = packedArrays(rows, 3, 6, 99, 3);
     expect([...ids]).toEqual([1, 7, 8, 1, 9, 99, 1, ...Array(11).fill(99)]);
