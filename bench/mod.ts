@@ -9,13 +9,14 @@ import { benchDecode } from "./decode.ts";
 import { benchGrowth } from "./growth.ts";
 import { benchKernels } from "./kernels.ts";
 import { benchMemory } from "./memory.ts";
+import { benchOffload } from "./offload.ts";
 import { formatReport, formatSuite, loadNote, parseReport, type Report, type Suite } from "./report.ts";
 import { benchReplay } from "./replay.ts";
 import { benchStep } from "./step.ts";
 import { benchTrace } from "./trace.ts";
 import { isSoftware, largeShape, microShape } from "./workload.ts";
 
-const SUITES = ["kernels", "step", "replay", "growth", "memory", "decode", "trace", "all"] as const;
+const SUITES = ["kernels", "step", "replay", "growth", "memory", "decode", "offload", "trace", "all"] as const;
 
 interface BenchOptions {
   json?: string;
@@ -71,6 +72,7 @@ async function bench(what: typeof SUITES[number], options: BenchOptions): Promis
     (await benchMemory(gpu, pool)).forEach(add);
     pool?.close();
   }
+  if (wants("offload")) add(await benchOffload(gpu, options.quick ? 3 : 7));
   gpu.close();
   if (wants("trace")) add(await benchTrace(options.quick ? 50 : 200, options.quick ? 1 : 3));
 
