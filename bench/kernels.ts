@@ -5,19 +5,22 @@ import type { Row, Suite } from "./report.ts";
 import { gigaPerSecond } from "./units.ts";
 import { destroyModel, randomModel, recordMicroStep, recordUpdate, type Shape } from "./workload.ts";
 
+/** Kernels that read what they write. */
+const IN_PLACE = ["adamw", "adamw8", "token_logprob.backward", "activation.backward", "rope", "rope4", "scale"];
+
 /**
- * The least bytes a dispatch can move: every distinct tensor it binds, once. Of an embedding table only the gathered
- * rows count, as many as the output has.
+ * The least bytes a dispatch can move: every distinct tensor it binds, once, and again where it adds to what is there or
+ * works in place. Of an embedding table only the gathered rows count, as many as the output has.
  */
-export function leastBytes(dispatch: Dispatch): number {
+export function movedBytes({ kernel, tensors, dims, constants }: Dispatch): number {
   const distinct = new Map<string, number>();
-  for (const tensor of dispatch.tensors) {
-    const { N, C } = dispatch.dims;
-    const bytes = dispatch.kernel.name.startsWith("embedding.")
-      ? Math.min(byteLength(tensor), N * C * 4)
+  tensors.forEach((tensor, k) => {
+    const bytes = kernel.name.startsWith("embedding.")
+      ? Math.min(byteLength(tensor), dims.N * dims.C * 4)
       : byteLength(tensor);
-    distinct.set(`${tensor.storage.id}+${tensor.offset}`, bytes);
-  }
+    const again = kernel.bindings[k] === "read_write" && (constants.ADD === 1 || IN_PLACE.includes(kernel.name));
+    distinct.set(`${tensor.storage.id}+${tensor.offset}`, again ? 2 * bytes : bytes);
+  });
   return [...distinct.values()].reduce((sum, bytes) => sum + bytes, 0);
 }
 
@@ -25,7 +28,7 @@ export function leastBytes(dispatch: Dispatch): number {
 export function kernelRows(plan: Plan, profile: readonly ProfileRow[], ceiling: Ceiling): Row[] {
   const bytes = new Map<string, number>();
   for (const dispatch of plan.dispatches) {
-    bytes.set(dispatch.kernel.name, (bytes.get(dispatch.kernel.name) ?? 0) + leastBytes(dispatch));
+    bytes.set(dispatch.kernel.name, (bytes.get(dispatch.kernel.name) ?? 0) + movedBytes(dispatch));
   }
   const total = profile.reduce((sum, row) => sum + row.microseconds, 0);
   return profile.map(({ kernel, count, microseconds, flops }) => {
@@ -60,7 +63,7 @@ export async function benchKernels(gpu: Gpu, shape: Shape, ceiling: Ceiling, rou
   return {
     name: `kernels ${shape.name}`,
     workload:
-      "a DPO micro-step, then the update (a share of time each); GPU time stamps; bytes: each bound tensor once",
+      "a DPO micro-step, then the update (a share of time each); GPU time stamps; bytes: each bound tensor once, twice if in place",
     rows,
   };
 }

@@ -6,12 +6,14 @@ import { denoHost } from "../src/host/deno.ts";
 import { ensureAdapter } from "../src/cli/setup.ts";
 import { ceilingSuite, measureCeiling } from "./ceiling.ts";
 import { benchDecode } from "./decode.ts";
+import { benchFixed } from "./fixed.ts";
 import { benchGrowth } from "./growth.ts";
 import { benchKernels } from "./kernels.ts";
 import { benchMemory } from "./memory.ts";
 import { benchOffload } from "./offload.ts";
 import { formatReport, formatSuite, loadNote, parseReport, type Report, type Suite } from "./report.ts";
 import { benchReplay } from "./replay.ts";
+import { stepShapes } from "./shapes.ts";
 import { benchStep } from "./step.ts";
 import { benchTrace } from "./trace.ts";
 import { isSoftware, largeShape, microShape } from "./workload.ts";
@@ -57,9 +59,14 @@ async function bench(what: typeof SUITES[number], options: BenchOptions): Promis
   if (wants("kernels") || wants("step")) {
     const ceiling = await measureCeiling(gpu, 9);
     add(ceilingSuite(ceiling));
-    for (const shape of shapes) {
-      if (wants("kernels")) add(await benchKernels(gpu, shape, ceiling, rounds));
-      if (wants("step")) add(await benchStep(gpu, shape, ceiling, rounds));
+    if (wants("kernels")) {
+      (await benchFixed(gpu, ceiling, rounds)).forEach(add);
+      for (const shape of shapes) add(await benchKernels(gpu, shape, ceiling, rounds));
+    }
+    if (wants("step")) {
+      for (const shape of await stepShapes(gpu.traits.software, options.large, !options.quick)) {
+        add(await benchStep(gpu, shape, ceiling, rounds));
+      }
     }
   }
   if (wants("replay")) add(await benchReplay(gpu, shapes[0], options.quick ? 1000 : 10_000));

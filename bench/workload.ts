@@ -1,15 +1,27 @@
 /** The fixed workloads: a model with random weights, batches of random tokens, and the plans a training step replays. */
-import { type Executable, type Gpu, persistent, Plan, type Tensor, write } from "../src/plan/mod.ts";
-import { adamw, gradNorm, type Moments } from "../kernels/mod.ts";
+import {
+  elements,
+  type Executable,
+  type Gpu,
+  persistent,
+  Plan,
+  type Tensor,
+  type Weights,
+  write,
+} from "../src/plan/mod.ts";
+import { adamw, gradNorm, type Moments, tokenLogprob } from "../kernels/mod.ts";
 import { createMoments, momentTensors } from "../src/optim/moments.ts";
 import { dpoLoss } from "../src/loss/dpo.ts";
+import { ppoLoss } from "../src/loss/ppo.ts";
 import { sftLoss } from "../src/loss/sft.ts";
 import { type LlamaConfig, parseConfig } from "../src/model/config.ts";
-import { createLlama, initialize, type Llama } from "../src/model/llama.ts";
-import { saveMemory, type Saving } from "../src/model/saving.ts";
+import { createGpt, type Gpt, gptAttendWithin, type GptConfig, gptForward, gptHeadWeight } from "../src/model/gpt.ts";
+import { attendWithin, createLlama, forward, headWeight, initialize, type Llama } from "../src/model/llama.ts";
+import { type Recompute, saveMemory, type Saving } from "../src/model/saving.ts";
 import { uniformStream } from "../src/model/philox.ts";
+import { createValueHead, predictValues } from "../src/model/value_head.ts";
+import { destroyInputs } from "../src/recipes/scorer.ts";
 import { median } from "./units.ts";
-import { batchInputs, destroyInputs, score } from "../src/recipes/scorer.ts";
 
 export interface Shape {
   name: string;
@@ -51,19 +63,40 @@ export function isSoftware(adapterName: string): boolean {
   return /llvmpipe|lavapipe|swiftshader|softpipe|basic render|software/i.test(adapterName);
 }
 
-export function randomModel(gpu: Gpu, config: LlamaConfig): Llama {
-  const model = createLlama(gpu, config, true);
-  initialize(model, 1);
+/** Empty weights for training. */
+export function createModel(gpu: Gpu, config: LlamaConfig): Llama;
+export function createModel(gpu: Gpu, config: GptConfig): Gpt;
+export function createModel(gpu: Gpu, config: LlamaConfig | GptConfig): Llama | Gpt;
+export function createModel(gpu: Gpu, config: LlamaConfig | GptConfig): Llama | Gpt {
+  return "ropeTheta" in config ? createLlama(gpu, config, true) : createGpt(gpu, config, true, "all");
+}
+
+/** Initial weights as in training; of more than 50 million, one run of normal numbers over and over: drawing them takes minutes. */
+export function randomModel(gpu: Gpu, config: LlamaConfig): Llama;
+export function randomModel(gpu: Gpu, config: GptConfig): Gpt;
+export function randomModel(gpu: Gpu, config: LlamaConfig | GptConfig): Llama | Gpt;
+export function randomModel(gpu: Gpu, config: LlamaConfig | GptConfig): Llama | Gpt {
+  const model = createModel(gpu, config);
+  if (model.weights.parameters < 50e6) {
+    initialize(model, 1);
+    return model;
+  }
+  const uniform = uniformStream(1, 0);
+  const run = Float32Array.from({ length: 1_000_003 }, () => 0.02 * Math.sqrt(3) * (2 * uniform() - 1));
+  for (const [name, tensor] of model.weights.tensors) {
+    const data = new Float32Array(elements(tensor.shape)).fill(name.endsWith(".bias") ? 0 : 1);
+    if (tensor.shape.length > 1) {
+      for (let at = 0; at < data.length; at += run.length) data.set(run.subarray(0, data.length - at), at);
+    }
+    write(gpu, tensor, data);
+  }
   return model;
 }
 
-export function destroyModel(model: Llama): void {
-  const { weights, ropeTable, one } = model;
-  const pages = weights.pages.flatMap((page) => [
-    page.weights,
-    page.gradients,
-  ]);
-  for (const tensor of [...pages, ropeTable, one]) tensor?.storage.buffer?.destroy();
+export function destroyModel(model: Llama | Gpt): void {
+  const pages = model.weights.pages.flatMap((page) => [page.weights, page.gradients]);
+  const table = "ropeTable" in model ? model.ropeTable : undefined;
+  for (const tensor of [...pages, table, model.one]) tensor?.storage.buffer?.destroy();
 }
 
 export interface Recorded {
@@ -73,59 +106,88 @@ export interface Recorded {
   destroy(): void;
 }
 
+/** ids and positions [B,T] -> hidden states [B,T,C]. */
+function hiddenStates(plan: Plan, model: Llama | Gpt, ids: Tensor, positions: Tensor, recompute: Recompute): Tensor {
+  const [B, T] = ids.shape;
+  if ("ropeTable" in model) return forward(plan, model, ids, positions, attendWithin(model.config, B, T), recompute);
+  return gptForward(plan, model, ids, positions, gptAttendWithin(model.config, B, T), recompute);
+}
+
+export type Recipe = "sft" | "dpo" | "ppo";
+
 /**
- * One micro-step, forward and backward: `sft` on B sequences, `dpo` on B/2 pairs. Every target counts, and gradients pile
- * up over runs as they do over the micro-batches of a step.
+ * One micro-step, forward and backward: `sft` on B sequences, `dpo` on B/2 pairs, `ppo` on B rollouts. Every target counts, and
+ * gradients pile up over runs as they do over the micro-batches of a step.
  */
 export function recordMicroStep(
-  model: Llama,
-  recipe: "sft" | "dpo",
+  model: Llama | Gpt,
+  recipe: Recipe,
   B: number,
   T: number,
   saving: Saving = { recompute: "none" },
 ): Recorded {
-  const { gpu, config } = model;
+  const { gpu } = model;
+  const { C, V } = model.config;
   const uniform = uniformStream(2, 0);
-  const ids = () => Uint32Array.from({ length: B * T }, () => Math.floor(uniform() * config.V));
-  const inputs = batchInputs(model, B, T);
-  write(gpu, inputs.ids, ids());
-  write(gpu, inputs.targets, ids());
-  write(gpu, inputs.mask, new Float32Array(B * T).fill(1));
   const given: Record<string, Tensor> = {};
-  const constant = (name: string, shape: number[], value: number) => {
+  const constant = (name: string, shape: number[], ...values: number[]) => {
     given[name] = persistent(gpu, name, shape);
-    write(gpu, given[name], new Float32Array(shape.reduce((a, b) => a * b, 1)).fill(value));
+    write(gpu, given[name], Float32Array.from({ length: elements(shape) }, (_, i) => values[i % values.length]));
+    return given[name];
+  };
+  const integers = (name: string, value: (i: number) => number) => {
+    given[name] = persistent(gpu, name, [B, T], "u32");
+    write(gpu, given[name], Uint32Array.from({ length: B * T }, (_, i) => value(i)));
     return given[name];
   };
 
-  const plan = new Plan(`${recipe}.${B}x${T}`, model.gpu);
-  const { logprob } = score(plan, model, inputs, saving.recompute);
-  const loss = recipe === "sft"
-    ? sftLoss(plan, logprob, constant("loss.weight", [B, T], -1 / (B * T)))
-    : dpoLoss(plan, logprob, {
-      mask: inputs.mask,
-      reference: constant("reference", [B], -T * Math.log(config.V)),
+  const plan = new Plan(`${recipe}.${B}x${T}`, gpu);
+  const ids = integers("ids", () => Math.floor(uniform() * V));
+  const positions = integers("positions", (i) => i % T);
+  const hidden = hiddenStates(plan, model, ids, positions, saving.recompute);
+  const head = "ropeTable" in model ? headWeight(model) : gptHeadWeight(model);
+  const { logprob } = tokenLogprob(plan, hidden, head, integers("targets", () => Math.floor(uniform() * V)));
+  let loss: Tensor;
+  if (recipe === "sft") loss = sftLoss(plan, logprob, constant("loss.weight", [B, T], -1 / (B * T)));
+  else if (recipe === "dpo") {
+    loss = dpoLoss(plan, logprob, {
+      mask: constant("mask", [B, T], 1),
+      reference: constant("reference", [B], -T * Math.log(V)),
       pairWeight: constant("pair.weight", [B / 2], 2 / B),
       sftWeight: constant("sft.weight", [B, T], 0),
       hyper: constant("hyper", [2], 0.1),
     }).loss;
-  if (recipe === "dpo") write(gpu, given["sft.weight"], new Float32Array(B * T / 2).fill(-0.2 / (B * T))); // winners
+    write(gpu, given["sft.weight"], new Float32Array(B * T / 2).fill(-0.2 / (B * T))); // winners
+  } else {
+    const valueHead = createValueHead(gpu, C);
+    for (const { weights, gradients } of valueHead.pages) Object.assign(given, { weights, gradients });
+    loss = ppoLoss(plan, logprob, predictValues(plan, hidden, valueHead), {
+      oldLogprobs: constant("old.logprobs", [B, T], -Math.log(V)),
+      oldValues: constant("old.values", [B, T], 0),
+      reference: constant("reference", [B, T], -Math.log(V)),
+      advantages: constant("advantages", [B, T], 1),
+      returns: constant("returns", [B, T], 1),
+      weights: constant("loss.weight", [B, T], 1 / (B * T)),
+      policyHyper: constant("policy.hyper", [2], 0.2, 0),
+      valueHyper: constant("value.hyper", [2], 0.2, 0.1),
+    }).loss;
+  }
   plan.keep(loss);
   plan.backward(loss, model.one);
   saveMemory(plan, saving);
-  return { plan, loss, destroy: () => destroyInputs({ ...inputs, ...given }) };
+  return { plan, loss, destroy: () => destroyInputs(given) };
 }
 
 /** The optimizer step: gradient norm, clipping, AdamW. Learning rate 0, so that repeated runs leave the weights alone. */
 export function recordUpdate(
-  model: Llama,
+  model: { gpu: Gpu; weights: Weights },
   kind: Moments["kind"] = "f32",
 ): { plan: Plan; norm: Tensor; destroy(): void } {
   const { gpu, weights } = model;
   const hyper = persistent(gpu, "adamw.hyper", [8]);
   const norm = persistent(gpu, "adamw.norm", [2]);
   write(gpu, hyper, Float32Array.of(0, 0.9, 0.999, 1e-8, 0.01, 0.1, 0.001, 1));
-  const plan = new Plan("update", model.gpu);
+  const plan = new Plan("update", gpu);
   const moments = createMoments(gpu, weights.pages, kind);
   gradNorm(plan, weights.pages, hyper, norm);
   adamw(plan, weights.pages, moments, hyper, norm);
@@ -139,7 +201,7 @@ export function recordUpdate(
  * readback alone takes 11 ms in Deno.
  */
 export async function timeInTurns(
-  runs: readonly { executable: Executable; watch: Tensor }[],
+  runs: readonly { executable: Pick<Executable, "run" | "reader">; watch: Tensor }[],
   rounds: number,
 ): Promise<number[]> {
   const timers = [];
