@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { createReader, type Gpu, openGpu, write } from "../../src/plan/mod.ts";
+import { createReader, type Gpu, type Kernel, openGpu, persistent, Plan, write } from "../../src/plan/mod.ts";
 import { PAGE, samplerSettings } from "../../kernels/mod.ts";
 import {
   cacheBytes,
@@ -184,6 +184,28 @@ describe("plans of several sizes", () => {
     expect(new Set(whole.tokens as number[]).size).toBeGreaterThan(4);
     expect(await cached(1, 1)).toEqual(whole);
   });
+});
+
+test("a size that would compute its rows in another way is left out", async () => {
+  const x = persistent(gpu, "x", [8]);
+  const kernel: Kernel = {
+    name: "sum",
+    code: `struct Dims { N: u32, parts: u32 }
+      @group(0) @binding(0) var<uniform> dims: Dims;
+      @group(0) @binding(1) var<storage, read_write> x: array<f32>;
+      @compute @workgroup_size(1) fn main() { x[0] = f32(dims.N / dims.parts); }`,
+    entry: "main",
+    bindings: ["read_write"],
+    dims: [["N", "u32"], ["parts", "u32"]],
+  };
+  // A sum cut into more parts where there are fewer rows to keep a GPU busy, as some products do.
+  const sizes = await planSizes(gpu, [8, 4, 2], (recorder, N) => {
+    const plan = new Plan(`p.${N}`, recorder);
+    plan.dispatch(kernel, [x], { dims: { N: 3 * N, parts: N < 4 ? 2 : 1 }, workgroups: [1, 1, 1] });
+    return plan;
+  });
+  expect([8, 4, 3, 2].map(sizes.sizeFor)).toEqual([8, 4, 4, 4]);
+  sizes.destroy();
 });
 
 describe("what cannot be generated", () => {

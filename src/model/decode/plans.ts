@@ -24,8 +24,8 @@ export interface PlanSizes {
 }
 
 /**
- * Plans of falling sizes. The first one chooses the kernels, and the others take over its choices; a size for which one of
- * them does not fit is left out.
+ * Plans of falling sizes. The first one chooses the kernels, and the others take over its choices; a size is left out if one
+ * of them does not fit, or would compute a row in another way (a sum cut into as many parts as there is room for).
  */
 export async function planSizes(
   gpu: Gpu,
@@ -37,7 +37,7 @@ export async function planSizes(
   for (const size of sizes.slice(1)) {
     const { recorder, kept } = following(gpu, largest.picks);
     const plan = record(recorder, size);
-    if (kept()) executables.set(size, await compile(gpu, plan));
+    if (kept() && alike(largest, sizes[0], plan, size)) executables.set(size, await compile(gpu, plan));
   }
   return {
     sizeFor: (rows) => [...executables.keys()].findLast((size) => size >= rows)!,
@@ -62,6 +62,17 @@ function following(gpu: Gpu, picks: readonly Pick[]): { recorder: Recorder; kept
     },
   };
   return { recorder: { traits: gpu.traits, choices }, kept: () => same && at === picks.length };
+}
+
+/** Whether two plans differ in nothing but the number of rows: the same kernels, and sizes that are equal or grow with it. */
+function alike(large: Plan, largeRows: number, small: Plan, smallRows: number): boolean {
+  if (large.dispatches.length !== small.dispatches.length) return false;
+  return large.dispatches.every((a, i) => {
+    const b = small.dispatches[i];
+    const sizes = Object.keys(a.dims);
+    return a.kernel.code === b.kernel.code && JSON.stringify(a.constants) === JSON.stringify(b.constants) &&
+      sizes.every((k) => a.dims[k] === b.dims[k] || a.dims[k] * smallRows === b.dims[k] * largeRows);
+  });
 }
 
 /** Keys of a split of decoding attention: enough workgroups for the adapter, of at least 64 keys each. */
