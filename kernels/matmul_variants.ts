@@ -24,6 +24,8 @@ export interface Sizes {
   residual?: boolean;
   /** A sixth tensor takes what the activation is applied to. */
   keep?: boolean;
+  /** b holds signed integers of so many bits in u32s; a tensor at the end, [rows, width / group] in f32, their scales. */
+  quantized?: { bits: 4 | 8; group: number };
   /** Element types of a, b and out. Default f32. */
   types?: readonly [a: DType, b: DType, out: DType];
 }
@@ -40,15 +42,36 @@ export const flopsOf = ({ M, N, K, batch = 1 }: Sizes) => 2 * M * N * K * batch;
 
 /** One line of WGSL that turns a file of the family into the kernel for these types and layouts. */
 function headerOf(layout: Layout, sizes: Sizes, span: 1 | 4, constants: string): string {
-  const elem = (type: DType) => span === 1 ? type : type === "f16" ? "vec4<f16>" : "vec4f";
+  const elem = (type: DType) => type === "u32" || span === 1 ? type : type === "f16" ? "vec4<f16>" : "vec4f";
   const [a, b, out] = typesOf(sizes);
   return (half(sizes) ? "enable f16; " : "") +
     `alias Elem = ${elem("f32")}; alias AElem = ${elem(a)}; alias BElem = ${elem(b)}; alias OutElem = ${elem(out)}; ` +
-    `const SPAN = ${span}u; const A_ROWS = ${layout !== "tn"}; const B_ROWS = ${layout === "nt"}; ${constants} ` +
+    `${readB(sizes, span)} const SPAN = ${span}u; const A_ROWS = ${layout !== "tn"}; const B_ROWS = ${
+      layout === "nt"
+    }; ${constants} ` +
     (sizes.keep
       ? "@group(0) @binding(6) var<storage, read_write> kept: array<OutElem>; " +
         "fn keep(at: u32, z: Elem) { kept[at] = OutElem(z); }"
       : "fn keep(at: u32, z: Elem) {}");
+}
+
+/**
+ * The function that reads Elem p of b. Packed integers lie in the order of their rows, the lowest bits first, and `group` of a
+ * row share a scale; a row is a multiple of `group`, so p alone says which. Shifting left and then right keeps the sign.
+ */
+function readB({ quantized, keep }: Sizes, span: 1 | 4): string {
+  if (!quantized) return "fn b_at(p: u32) -> Elem { return Elem(b[p]); }";
+  const { bits, group } = quantized;
+  const perWord = 32 / bits / span;
+  const at = `let word = b[p / ${perWord}u] >> (p % ${perWord}u * ${bits * span}u);`;
+  const up = 32 - bits;
+  const code = span === 1
+    ? `f32(bitcast<i32>(word << ${up}u) >> ${up}u)`
+    : `vec4f(bitcast<vec4i>(vec4u(${
+      [0, 1, 2, 3].map((i) => `word << ${up - bits * i}u`).join(", ")
+    })) >> vec4u(${up}u))`;
+  return `@group(0) @binding(${keep ? 7 : 6}) var<storage, read> scales: array<f32>; ` +
+    `fn b_at(p: u32) -> Elem { ${at} return scales[p / ${group / span}u] * ${code}; }`;
 }
 
 /** Kernels by what they are made of: plans record the same few again and again. */
@@ -59,7 +82,9 @@ function family(name: string, code: string, layout: Layout, sizes: Sizes, span: 
   const key = `${name} ${code.length} ${header}`;
   let known = kernels.get(key);
   if (!known) {
-    const bindings: Access[] = sizes.keep ? [...BINDINGS, "read_write"] : BINDINGS;
+    const bindings: Access[] = [...BINDINGS];
+    if (sizes.keep) bindings.push("read_write");
+    if (sizes.quantized) bindings.push("read");
     kernels.set(key, known = kernel(name, code, { entry: "main", bindings, dims: DIMS, header }));
   }
   return known;
@@ -127,7 +152,9 @@ const subgroup = (groups: number, columns: number): Use => ({
     columns: 4 * columns * subgroupSize,
   }),
   unit: 8,
-  fits: (sizes, { subgroupSize }) => subgroupSize >= 4 && finishable(sizes),
+  // A software adapter would take half a minute to compile the largest blocks with loads that are longer than f32's.
+  fits: (sizes, { subgroupSize }) =>
+    subgroupSize >= 4 && finishable(sizes) && !((sizes.quantized || half(sizes)) && groups * columns > 8),
 });
 
 /** side x side invocations, 8 x 8 sums each, two slices of 4 * 8 side * 5 vec4s in workgroup memory. */
@@ -151,7 +178,8 @@ const GEMV: Use = {
 };
 
 /** Whether the sizes are multiples of what a file with vec4 loads needs. */
-function divides(layout: Layout, { unit, span }: Use, { M, N, K }: Sizes): boolean {
+function divides(layout: Layout, { unit, span }: Use, sizes: Sizes): boolean {
+  const { M, N, K } = sizes;
   return span === 1 || N % 4 === 0 && K % unit === 0 && K % 4 === 0 && (layout !== "tn" || M % 4 === 0);
 }
 
@@ -230,11 +258,12 @@ const SMALL = 1 << 21;
 function prefer(layout: Layout) {
   return (sizes: Sizes, { software, family, subgroupSize }: Traits): string => {
     const { M, N, K, batch = 1 } = sizes;
+    const plain = !sizes.quantized && !half(sizes);
     if (software) {
       if (subgroupSize >= 4 && layout === "nt" && M <= 8 && N * K >= 1 << 16) return "subgroup_8x4";
       if (subgroupSize < 4 || M < 32 || M * N * K * batch < SMALL) return "register_8x8";
-      if (family === "swiftshader") return "subgroup_32x16";
-      return M * N * K * batch < 1 << 26 ? "subgroup_32x8" : "subgroup_64x8";
+      if (family === "swiftshader" && plain) return "subgroup_32x16";
+      return !plain || M * N * K * batch < 1 << 26 ? "subgroup_32x8" : "subgroup_64x8";
     }
     if (layout === "nt" && M <= 8) return "gemv";
     const tiles = (side: number) => Math.ceil(M / side) * Math.ceil(N / side) * batch;
@@ -260,8 +289,8 @@ function product(layout: Layout): Op<Sizes> {
     writes: [4],
     shapeClass: (sizes) =>
       `${power(sizes.M)}x${power(sizes.N)}x${power(sizes.K)}${half(sizes) ? " f16" : ""}${
-        (sizes.batch ?? 1) > 1 ? " batch" : ""
-      }`,
+        sizes.quantized ? ` int${sizes.quantized.bits}` : ""
+      }${(sizes.batch ?? 1) > 1 ? " batch" : ""}`,
     variants: [
       ...uses.map((use) => whole(layout, use)),
       split(layout, register(1, 2)),

@@ -10,6 +10,7 @@ export { type Adapter, loraBranch, loraMerge } from "./lora.ts";
 export { linear, type LinearOptions } from "./matmul.ts";
 export { layernorm, rmsnorm } from "./norm.ts";
 export { PPO_POLICY_METRICS, PPO_VALUE_METRICS, ppoPolicy, ppoValue } from "./ppo.ts";
+export { quantize, type Quantized, quantizedLinear } from "./quantized.ts";
 export { rope, ropeTable } from "./rope.ts";
 export { sample, type SamplerSettings, samplerSettings, type SamplerState } from "./sample.ts";
 export { segmentSum } from "./segment_sum.ts";

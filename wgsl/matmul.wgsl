@@ -1,9 +1,9 @@
 // uses: gelu, matmul_io
-// header: alias Elem = f32; alias AElem = f32; alias BElem = f32; alias OutElem = f32; const SPAN = 1u; fn keep(at: u32, z: Elem) {} const A_ROWS = true; const B_ROWS = true;
+// header: alias Elem = f32; alias AElem = f32; alias BElem = f32; alias OutElem = f32; const SPAN = 1u; fn keep(at: u32, z: Elem) {} fn b_at(p: u32) -> Elem { return Elem(b[p]); } const A_ROWS = true; const B_ROWS = true;
 // out[M,N] = a b, any sizes: a is [M,K] if A_ROWS, else [K,M]; b is [N,K] if B_ROWS, else [K,N]. Each invocation owns a 4 x 4 tile
 // of the output in registers.
 fn load_a(m: u32, k: u32) -> f32 { return f32(a[select(k * dims.M + m, m * dims.K + k, A_ROWS)]); }
-fn load_b(n: u32, k: u32) -> f32 { return f32(b[select(k * dims.N + n, n * dims.K + k, B_ROWS)]); }
+fn load_b(n: u32, k: u32) -> f32 { return b_at(select(k * dims.N + n, n * dims.K + k, B_ROWS)); }
 
 @compute @workgroup_size(8, 4)
 fn main(@builtin(global_invocation_id) id: vec3u) {

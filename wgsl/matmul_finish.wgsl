@@ -1,5 +1,5 @@
 // uses: gelu, matmul_io
-// header: alias Elem = vec4f; alias AElem = vec4f; alias BElem = vec4f; alias OutElem = vec4f; const SPAN = 4u; fn keep(at: u32, z: Elem) {}
+// header: alias Elem = vec4f; alias AElem = vec4f; alias BElem = vec4f; alias OutElem = vec4f; const SPAN = 4u; fn keep(at: u32, z: Elem) {} fn b_at(p: u32) -> Elem { return Elem(b[p]); }
 // The end of a matmul whose K was split: adds the `depth` partial products in a, each [M,N], in order, so that the bits do not
 // depend on which slice was done first.
 @compute @workgroup_size(64)

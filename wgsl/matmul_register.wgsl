@@ -1,5 +1,5 @@
 // uses: gelu, matmul_io, matmul_block
-// header: alias Elem = vec4f; alias AElem = vec4f; alias BElem = vec4f; alias OutElem = vec4f; const SPAN = 4u; fn keep(at: u32, z: Elem) {} const A_ROWS = true; const B_ROWS = true; const GROUPS = 1u; const COLUMNS = 2u; const STRIDE = 8u;
+// header: alias Elem = vec4f; alias AElem = vec4f; alias BElem = vec4f; alias OutElem = vec4f; const SPAN = 4u; fn keep(at: u32, z: Elem) {} fn b_at(p: u32) -> Elem { return Elem(b[p]); } const A_ROWS = true; const B_ROWS = true; const GROUPS = 1u; const COLUMNS = 2u; const STRIDE = 8u;
 // out[M,N] = a b, a block of 8 GROUPS rows and COLUMNS vec4 columns in the registers of each invocation: no barriers, no
 // workgroup memory, no subgroups. a is [M,K] if A_ROWS, else [K,M]; b is [N,K] if B_ROWS, else [K,N]. N is a multiple of 4, depth
 // of 8, and M of 4 if a is [K,M]. GROUPS is 1, 2 or 4.

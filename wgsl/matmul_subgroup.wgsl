@@ -1,5 +1,5 @@
 // uses: gelu, matmul_io, matmul_block
-// header: alias Elem = vec4f; alias AElem = vec4f; alias BElem = vec4f; alias OutElem = vec4f; const SPAN = 4u; fn keep(at: u32, z: Elem) {} const A_ROWS = true; const B_ROWS = true; const GROUPS = 4u; const COLUMNS = 2u; const STRIDE = 8u;
+// header: alias Elem = vec4f; alias AElem = vec4f; alias BElem = vec4f; alias OutElem = vec4f; const SPAN = 4u; fn keep(at: u32, z: Elem) {} fn b_at(p: u32) -> Elem { return Elem(b[p]); } const A_ROWS = true; const B_ROWS = true; const GROUPS = 4u; const COLUMNS = 2u; const STRIDE = 8u;
 // out[M,N] = a b, one subgroup a workgroup, for adapters where a load costs as much as a hundred multiply-adds (a software
 // adapter loads lane by lane). No element of its tile is loaded twice: lanes load different rows of a and hand them round by
 // broadcasts, and each lane owns COLUMNS vec4 columns of b. A tile has 8 GROUPS rows and 4 STRIDE COLUMNS columns.

@@ -1,5 +1,5 @@
 // uses: gelu, matmul_io
-// header: alias Elem = vec4f; alias AElem = vec4f; alias BElem = vec4f; alias OutElem = vec4f; const SPAN = 4u; fn keep(at: u32, z: Elem) {} const A_ROWS = true; const B_ROWS = true; const SIDE = 16u;
+// header: alias Elem = vec4f; alias AElem = vec4f; alias BElem = vec4f; alias OutElem = vec4f; const SPAN = 4u; fn keep(at: u32, z: Elem) {} fn b_at(p: u32) -> Elem { return Elem(b[p]); } const A_ROWS = true; const B_ROWS = true; const SIDE = 16u;
 // out[M,N] = a b for GPUs: a workgroup of SIDE x SIDE invocations computes a tile of 8 SIDE x 8 SIDE through workgroup memory,
 // 16 of k at a time, 8 x 8 sums an invocation. The next slices come into registers while the present ones are multiplied.
 // a is [M,K] if A_ROWS, else [K,M]; b is [N,K] if B_ROWS, else [K,N]. N and depth are multiples of 4, and M if a is [K,M].
@@ -34,12 +34,12 @@ fn load_b(i: u32, k4: u32, group: vec3u) -> vec4f {
   if (B_ROWS) {
     let k = k4 + i % 4u;
     if (k * 4u >= dims.depth) { return vec4f(); }
-    return vec4f(b[group.z * dims.b_z + min(group.x * 4u * TILE4 + i / 4u, dims.N - 1u) * (dims.K / 4u) + k]);
+    return b_at(group.z * dims.b_z + min(group.x * 4u * TILE4 + i / 4u, dims.N - 1u) * (dims.K / 4u) + k);
   }
   let k = k4 * 4u + i / TILE4;
   if (k >= dims.depth) { return vec4f(); }
   let N4 = dims.N / 4u;
-  return vec4f(b[group.z * dims.b_z + k * N4 + min(group.x * TILE4 + i % TILE4, N4 - 1u)]);
+  return b_at(group.z * dims.b_z + k * N4 + min(group.x * TILE4 + i % TILE4, N4 - 1u));
 }
 
 // Four k of four rows (of a) or columns (of b): one vec4 for each k.

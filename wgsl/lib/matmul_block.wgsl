@@ -1,5 +1,5 @@
 // uses: gelu, matmul_io
-// header: alias Elem = vec4f; alias AElem = vec4f; alias BElem = vec4f; alias OutElem = vec4f; const SPAN = 4u; fn keep(at: u32, z: Elem) {} const A_ROWS = true; const B_ROWS = true; const GROUPS = 1u; const COLUMNS = 2u; const STRIDE = 8u;
+// header: alias Elem = vec4f; alias AElem = vec4f; alias BElem = vec4f; alias OutElem = vec4f; const SPAN = 4u; fn keep(at: u32, z: Elem) {} fn b_at(p: u32) -> Elem { return Elem(b[p]); } const A_ROWS = true; const B_ROWS = true; const GROUPS = 1u; const COLUMNS = 2u; const STRIDE = 8u;
 // The register block of matmul_subgroup and matmul_register: 8 GROUPS rows and COLUMNS vec4 columns of an invocation, STRIDE
 // apart, so that a workgroup's lanes lie side by side. Every index of sums and w is a constant once the functions are inlined, so
 // both are registers.
@@ -12,11 +12,11 @@ struct Eight { lower: vec4f, upper: vec4f }
 fn load_column(at: u32, p: u32) {
   if (B_ROWS) {
     let K4 = dims.K / 4u;
-    let block = transpose(mat4x4f(vec4f(b[p]), vec4f(b[p + K4]), vec4f(b[p + 2u * K4]), vec4f(b[p + 3u * K4])));
+    let block = transpose(mat4x4f(b_at(p), b_at(p + K4), b_at(p + 2u * K4), b_at(p + 3u * K4)));
     w[at] = block[0]; w[at + 1u] = block[1]; w[at + 2u] = block[2]; w[at + 3u] = block[3];
   } else {
     let N4 = dims.N / 4u;
-    w[at] = vec4f(b[p]); w[at + 1u] = vec4f(b[p + N4]); w[at + 2u] = vec4f(b[p + 2u * N4]); w[at + 3u] = vec4f(b[p + 3u * N4]);
+    w[at] = b_at(p); w[at + 1u] = b_at(p + N4); w[at + 2u] = b_at(p + 2u * N4); w[at + 3u] = b_at(p + 3u * N4);
   }
 }
 

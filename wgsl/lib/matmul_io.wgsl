@@ -1,8 +1,9 @@
 // uses: gelu
-// header: alias Elem = vec4f; alias AElem = vec4f; alias BElem = vec4f; alias OutElem = vec4f; const SPAN = 4u; fn keep(at: u32, z: Elem) {}
+// header: alias Elem = vec4f; alias AElem = vec4f; alias BElem = vec4f; alias OutElem = vec4f; const SPAN = 4u; fn keep(at: u32, z: Elem) {} fn b_at(p: u32) -> Elem { return Elem(b[p]); }
 // What the kernels of the matmul family share: bindings, and the epilogue of out[M,N] = a b. Elem is f32 or vec4f and SPAN its
 // width; AElem, BElem, OutElem are the same in f32 or f16. A workgroup's z is one product of a batch, or one slice of K: it lies
 // a_z, b_z and out_z Elems behind the one before, and sums `depth` terms.
+// The header also says how Elem p of b is read (b_at): as it is, or out of packed integers.
 struct Dims { M: u32, N: u32, K: u32, depth: u32, a_z: u32, b_z: u32, out_z: u32 }
 @group(0) @binding(0) var<uniform> dims: Dims;
 @group(0) @binding(1) var<storage, read> a: array<AElem>;
