@@ -80,6 +80,9 @@ export interface DecodeSizes extends HeadSizes {
   split: number;
   /** A row sees that many keys, its own included. */
   window: number;
+  /** Rows of `tables`, and pages of the cache. */
+  slots: number;
+  pages: number;
 }
 
 /** Tensors: qkv, keys, values, tables, slots, positions, y. */
@@ -99,8 +102,8 @@ export const decode: Op<DecodeSizes> = {
   ],
   prefer: (_, { software }) => software ? "lanes" : "workgroup",
   // Tables of distinct pages, every row at the end of a sequence of its own.
-  fill: (index, tensor, { M }) => {
-    const at = (i: number) => [i, i, M * PAGE - 1][index - 3];
+  fill: (index, tensor, { M, slots, pages }) => {
+    const at = (i: number) => [i % pages, i % slots, M * PAGE - 1][index - 3];
     return Uint32Array.from({ length: elements(tensor.shape) }, (_, i) => at(i));
   },
 };
@@ -153,7 +156,17 @@ export function attentionDecode(
   const y = plan.value("attended", [N, H * D]);
   const M = rows.tables.shape[1];
   const tensors = [qkv, cache.keys, cache.values, rows.tables, rows.slots, rows.positions, y];
-  plan.variant(decode, tensors, { N, M, H, G, D, split: split ?? M * PAGE, window: window ?? M * PAGE });
+  plan.variant(decode, tensors, {
+    N,
+    M,
+    H,
+    G,
+    D,
+    split: split ?? M * PAGE,
+    window: window ?? M * PAGE,
+    slots: rows.tables.shape[0],
+    pages: cache.keys.shape[0],
+  });
   return y;
 }
 

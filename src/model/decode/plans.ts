@@ -75,11 +75,14 @@ function alike(large: Plan, largeRows: number, small: Plan, smallRows: number): 
   });
 }
 
-/** Keys of a split of decoding attention: enough workgroups for the adapter, of at least 64 keys each. */
+/**
+ * Keys of a split of decoding attention: enough workgroups for the adapter, of at least so many keys each that joining them
+ * costs less (on lavapipe a dispatch takes as long as a lane takes for about 100 keys).
+ */
 export function splitFor(B: number, S: number, G: number, traits: Traits): number {
   const length = Math.ceil(S / PAGE) * PAGE;
   const wanted = traits.software ? 8 : 256;
-  const splits = Math.min(Math.ceil(wanted / (B * G)), Math.ceil(length / 64));
+  const splits = Math.min(Math.ceil(wanted / (B * G)), Math.ceil(length / (traits.software ? 256 : 64)));
   return Math.ceil(length / splits / PAGE) * PAGE;
 }
 
