@@ -138,9 +138,9 @@ function variants(part: Part, row: string, [lanes2, lanes4]: [string, string], t
 
 const common = {
   shapeClass: ({ B, T, H, D }: Sizes) => `${power(B * H)}x${power(T)}x${D}`,
-  // Four rows win on both software adapters, but take LLVM twice as long to compile, and gain little there.
-  prefer: (_: Sizes, { software, family }: Traits) =>
-    !software ? "tile" : family === "swiftshader" ? "lanes4" : "lanes2",
+  // Four rows a lane win by a third on long sequences of llvmpipe, but LLVM takes twice as long to compile them.
+  prefer: ({ T }: Sizes, { software, family }: Traits) =>
+    !software ? "tile" : family === "swiftshader" || T >= 256 ? "lanes4" : "lanes2",
 };
 
 /** [qkv, segments, y, lse] */

@@ -1,7 +1,9 @@
 /** Causal attention with grouped key/value heads, forward. */
 import code from "./materialised.wgsl" with { type: "text" };
+import { attentionForward } from "../../../kernels/attention_variants.ts";
 import { kernel } from "../../../kernels/kernel.ts";
 import { attention as ours } from "../../../kernels/mod.ts";
+import type { Plan, Tensor } from "../../../src/plan/mod.ts";
 import type { Op } from "../op.ts";
 
 const spec = {
@@ -16,6 +18,13 @@ const SIZES = {
   tiny: { B: 2, T: 19, H: 4, G: 2, D: 8 },
   micro: { B: 16, T: 64, H: 4, G: 2, D: 32 },
   large: { B: 2, T: 1024, H: 16, G: 4, D: 64 },
+};
+
+const VARIANTS: Record<string, string> = {
+  row: "online softmax, no T x T matrix, one invocation a row (wgsl/attention.wgsl)",
+  lanes2: "subgroups share their keys, two rows a lane (wgsl/attention_lanes2.wgsl)",
+  lanes4: "the same with four rows a lane (wgsl/attention_lanes4.wgsl)",
+  tile: "tiles in workgroup memory, FlashAttention-2 (wgsl/attention_tile.wgsl)",
 };
 
 export const attention: Op = {
@@ -41,8 +50,20 @@ export const attention: Op = {
             return y;
           },
         },
+        ...["row", "lanes2", "lanes4", "tile"].map((name) => ({
+          name: VARIANTS[name],
+          record(plan: Plan, [qkv]: readonly Tensor[]) {
+            const y = plan.value("y", [B * T, H * D]);
+            const all = { ...sizes, window: T, segmented: false, add: false };
+            const variant = attentionForward.variants.find((each) => each.name === name)!;
+            // An adapter without subgroups or with little workgroup memory shows what it runs instead.
+            const runs = variant.fits(all, plan.traits) ? variant : attentionForward.variants[0];
+            runs.record(plan, [qkv, qkv, y, plan.value("lse", [B, H, T])], all);
+            return y;
+          },
+        })),
         {
-          name: "ours: online softmax, no T x T matrix (wgsl/attention.wgsl)",
+          name: "ours: whichever of these the adapter and the shape call for",
           record: (plan, [qkv]) => ours(plan, qkv, sizes),
         },
       ],
