@@ -263,7 +263,7 @@ function prefer(layout: Layout) {
       if (subgroupSize >= 4 && layout === "nt" && M <= 8 && N * K >= 1 << 16) return "subgroup_8x4";
       if (subgroupSize < 4 || M < 32 || M * N * K * batch < SMALL) return "register_8x8";
       if (family === "swiftshader" && plain) return "subgroup_32x16";
-      return !plain || M * N * K * batch < 1 << 26 ? "subgroup_32x8" : "subgroup_64x8";
+      return !plain || M * N * K * batch < 1 << 24 ? "subgroup_32x8" : "subgroup_64x8";
     }
     if (layout === "nt" && M <= 8) return "gemv";
     const tiles = (side: number) => Math.ceil(M / side) * Math.ceil(N / side) * batch;
