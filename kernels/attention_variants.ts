@@ -138,9 +138,10 @@ function variants(part: Part, row: string, [lanes2, lanes4]: [string, string], t
 
 const common = {
   shapeClass: ({ B, T, H, D }: Sizes) => `${power(B * H)}x${power(T)}x${D}`,
-  // Four rows a lane win by a third on long sequences of llvmpipe, but LLVM takes twice as long to compile them.
-  prefer: ({ T }: Sizes, { software, family }: Traits) =>
-    !software ? "tile" : family === "swiftshader" || T >= 256 ? "lanes4" : "lanes2",
+  // Four rows a lane win by a third on long sequences of llvmpipe, but LLVM takes twice as long to compile them, and that
+  // grows with the head size: 14 s against 6 at 128.
+  prefer: ({ T, D }: Sizes, { software, family }: Traits) =>
+    !software ? "tile" : family === "swiftshader" || T >= 256 && D <= 64 ? "lanes4" : "lanes2",
 };
 
 /** [qkv, segments, y, lse] */
