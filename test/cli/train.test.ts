@@ -61,6 +61,7 @@ describe("train", () => {
         "candidates",
         "checkpoints",
         "config.json",
+        "kernels.json",
         "metrics.jsonl",
         "model",
         "pairs.jsonl",
