@@ -34,7 +34,8 @@ const op: Op<Sizes> = {
       record: (plan, [x, out], sizes) => sums(plan, x, out, sizes, sizes.N, 8, 8),
     },
     {
-      // Few columns leave most of a GPU idle, so the rows are shared out as well.
+      // Few columns leave most of a GPU idle, so the rows are shared out as well. Half the time on lavapipe, too: 1.1 ms instead of
+      // 2.1 for 1024 rows of 1024, as neighbours in time are neighbours in memory.
       name: "two passes",
       fits: ({ N }) => N > 64,
       record(plan, [x, out], sizes) {
@@ -47,7 +48,7 @@ const op: Op<Sizes> = {
       },
     },
   ],
-  prefer: ({ N }, { software }) => software || N <= 512 ? "one pass" : "two passes",
+  prefer: ({ N }) => N <= 512 ? "one pass" : "two passes",
 };
 
 /** out[C] (+)= sum over N of x[N,C]. */

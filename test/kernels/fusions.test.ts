@@ -45,7 +45,7 @@ describe("swiglu of gate and up side by side", () => {
 
 describe("the gradient of a bias, every way to sum rows", () => {
   for (const variant of ["one pass", "two passes"]) {
-    for (const [N, O] of [[5, 3], [67, 36], [200, 7], [131, 132]]) {
+    for (const [N, O] of [[5, 3], [67, 36], [200, 7], [131, 260], [70, 301]]) {
       test(`${variant}: ${N} rows of ${O}`, async () => {
         gpu.choices.force("sum_rows", variant);
         await checkOp(gpu, {
