@@ -41,7 +41,7 @@ export function addPlan(program: Command): void {
     .addOption(new Option("--batch <n>", "sequences").default(16).argParser(parsePositive))
     .addOption(new Option("--tokens <n>", "tokens of a sequence").default(64).argParser(parsePositive))
     .addOption(
-      new Option("--recompute <what>", "computed again in the backward pass").choices(RECOMPUTE).default("none"),
+      new Option("--recompute <what>", "computed again in the backward pass").choices(RECOMPUTE).default(SFT.recompute),
     )
     .addOption(
       new Option("--activations <type>", "how what waits for the backward pass is kept").choices(ACTIVATIONS)

@@ -5,11 +5,15 @@ import { byteLength } from "./tensor.ts";
 
 export function describe(plan: Plan, memory: MemoryPlan): string {
   const lines = plan.dispatches.map((dispatch, i) => {
-    const tensors = dispatch.tensors.map((tensor, k) => {
+    // A tensor that fills bindings which the kernel leaves unused is there once.
+    const distinct = new Map<string, { text: string; bytes: number }>();
+    dispatch.tensors.forEach((tensor, k) => {
       const mark = dispatch.kernel.bindings[k] === "read" ? "" : "*";
-      return `${mark}${tensor.name}[${tensor.shape.join(",")}]`;
+      const text = `${mark}${tensor.name}[${tensor.shape.join(",")}]`;
+      distinct.set(`${tensor.storage.id}+${tensor.offset}`, { text, bytes: byteLength(tensor) });
     });
-    const bytes = dispatch.tensors.reduce((sum, tensor) => sum + byteLength(tensor), 0);
+    const tensors = [...distinct.values()].map(({ text }) => text);
+    const bytes = [...distinct.values()].reduce((sum, { bytes }) => sum + bytes, 0);
     return `${String(i).padStart(4)} ${dispatch.kernel.name.padEnd(28)} ${tensors.join(" ")}  ` +
       `${amount(bytes)}B ${amount(dispatch.flops)}FLOP`;
   });

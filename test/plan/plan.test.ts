@@ -98,10 +98,10 @@ describe("recording", () => {
     plan.keep(add(plan, x, linear(plan, swiglu(plan, linear(plan, n, gateUp)), down)));
     expect(describePlan(plan, planMemory(plan, true))).toMatchInlineSnapshot(`
       "plan mlp: 5 dispatches, 2.03 kFLOP, values 1.02 kB in 3 buffers (1.33 x what lives at once; 1.79 kB unshared)
-         0 norm.forward                 x[3,8] gain[8] gain[8] *gain.out[3,8] *gain.stats[3,2]  280 B 96 FLOP
-         1 matmul_nt                    gain.out[3,8] gate_up[24,8] gate_up[24,8] gate_up[24,8] *gate_up.out[3,24]  2.69 kB 1.15 kFLOP
-         2 swiglu.forward               gate_up.out[3,24] gate_up.out[3,24] *swiglu[3,12]  720 B 180 FLOP
-         3 matmul_nt                    swiglu[3,12] down[8,12] down[8,12] down[8,12] *down.out[3,8]  1.39 kB 576 FLOP
+         0 norm.forward                 x[3,8] gain[8] *gain.out[3,8] *gain.stats[3,2]  248 B 96 FLOP
+         1 matmul_nt                    gain.out[3,8] gate_up[24,8] *gate_up.out[3,24]  1.15 kB 1.15 kFLOP
+         2 swiglu.forward               gate_up.out[3,24] *swiglu[3,12]  432 B 180 FLOP
+         3 matmul_nt                    swiglu[3,12] down[8,12] *down.out[3,8]  624 B 576 FLOP
          4 add.forward                  x[3,8] down.out[3,8] *sum[3,8]  288 B 24 FLOP"
     `);
   });
