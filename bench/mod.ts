@@ -12,19 +12,21 @@ import { benchKernels } from "./kernels.ts";
 import { benchMemory } from "./memory.ts";
 import { benchOffload } from "./offload.ts";
 import { formatReport, formatSuite, loadNote, parseReport, type Report, type Suite } from "./report.ts";
+import { benchPeers, disagreements, PEERS } from "./peers.ts";
 import { benchReplay } from "./replay.ts";
 import { stepShapes } from "./shapes.ts";
 import { benchStep } from "./step.ts";
 import { benchTrace } from "./trace.ts";
 import { isSoftware, largeShape, microShape } from "./workload.ts";
 
-const SUITES = ["kernels", "step", "replay", "growth", "memory", "decode", "offload", "trace", "all"] as const;
+const SUITES = ["kernels", "step", "replay", "growth", "memory", "decode", "offload", "trace", "peers", "all"] as const;
 
 interface BenchOptions {
   json?: string;
   compare?: string;
   quick: boolean;
   large: boolean;
+  browser: boolean;
 }
 
 async function bench(what: typeof SUITES[number], options: BenchOptions): Promise<void> {
@@ -83,19 +85,32 @@ async function bench(what: typeof SUITES[number], options: BenchOptions): Promis
   gpu.close();
   if (wants("trace")) add(await benchTrace(options.quick ? 50 : 200, options.quick ? 1 : 3));
 
+  // By name alone: it fetches the other libraries and takes many minutes.
+  let wrong: string[] = [];
+  if (what === "peers") {
+    const rounds = options.quick ? 1 : PEERS.rounds;
+    const suites = await benchPeers({ ...PEERS, rounds, full: options.large, browser: options.browser }, console.error);
+    suites.forEach(add);
+    wrong = disagreements(suites);
+  }
+
   if (options.json) {
     await host.write(options.json, formatReport(report));
     console.log(`\nwrote ${options.json}`);
   }
+  if (wrong.length > 0) throw new Error(wrong.join("; "));
 }
 
 const program = new Command("deno task bench")
-  .description("Time kernels, training steps, decoding and the tracer on this machine")
+  .description(
+    "Time kernels, training steps, decoding and the tracer on this machine; peers: beside other libraries (not part of all)",
+  )
   .addArgument(new Argument("[what]").choices(SUITES).default("all"))
   .option("--json <file>", "write the figures")
   .option("--compare <file>", "show the ratio to an earlier --json file beside each figure")
   .option("--quick", "fewer rounds and programs", false)
   .option("--large", "the large shapes on a software adapter too (minutes)", false)
+  .option("--browser", "peers: in Chromium on SwiftShader too", false)
   .addHelpText(
     "after",
     "\nExamples:\n  $ deno task bench step --quick\n  $ deno task bench all --json before.json\n" +
