@@ -89,7 +89,8 @@ async function bench(what: typeof SUITES[number], options: BenchOptions): Promis
   let wrong: string[] = [];
   if (what === "peers") {
     const rounds = options.quick ? 1 : PEERS.rounds;
-    const suites = await benchPeers({ ...PEERS, rounds, full: options.large, browser: options.browser }, console.error);
+    const shapes = options.large ? ["tiny" as const, "small" as const] : PEERS.shapes;
+    const suites = await benchPeers({ ...PEERS, rounds, shapes, browser: options.browser }, console.error);
     suites.forEach(add);
     wrong = disagreements(suites);
   }

@@ -2,7 +2,7 @@
  * `deno task bench peers`: ours beside jax-js, TensorFlow.js and PyTorch on the fixed workloads (bench/peers/workload.ts), in
  * turns in the same run, each time in a process of its own. Also alone: deno run -A bench/peers.ts --help
  */
-import { Command } from "commander";
+import { Command, Option } from "commander";
 import { ensureAdapterForChildren } from "../src/cli/setup.ts";
 import { runInChromium } from "./peers/chromium.ts";
 import { runInDeno, runTorch } from "./peers/hosts.ts";
@@ -14,8 +14,7 @@ import { formatReport, formatSuite, loadNote, type Report, type Suite } from "./
 export { disagreements } from "./peers/rows.ts";
 
 export interface PeersOptions {
-  /** small-GPT too. */
-  full: boolean;
+  shapes: GoldenShape[];
   /** In Chromium on SwiftShader too, where a step of the slowest takes a quarter of a minute. */
   browser: boolean;
   /** Not in Deno. */
@@ -30,7 +29,7 @@ export interface PeersOptions {
 }
 
 export const PEERS: PeersOptions = {
-  full: false,
+  shapes: ["tiny"],
   browser: false,
   browserOnly: false,
   lossSteps: 20,
@@ -76,13 +75,13 @@ async function entries(only: string[]): Promise<Entry[]> {
 
 /** Runs everybody and gives a suite per host and shape. `say` hears of each run as it ends, and of who could not run. */
 export async function benchPeers(options: PeersOptions, say: (line: string) => void = () => {}): Promise<Suite[]> {
-  const { full, browser, browserOnly, rounds, only } = options;
+  const { browser, browserOnly, rounds, only } = options;
   const contestants = await entries(only);
   await ensureAdapterForChildren();
   const suites: Suite[] = [];
   const hosts: Host[] = browserOnly ? ["chromium"] : browser ? ["deno", "chromium"] : ["deno"];
   for (const host of hosts) {
-    for (const shape of full ? ["tiny", "small"] as const : ["tiny"] as const) {
+    for (const shape of options.shapes) {
       const present = contestants.filter((entry) => entry.hosts.includes(host));
       const runs = new Map<string, PeerRun[]>(present.map(({ key }) => [key, []]));
       for (let round = 0; round < rounds; round++) {
@@ -141,7 +140,7 @@ async function main(options: PeersOptions & { json?: string }): Promise<void> {
 if (import.meta.main) {
   await new Command("bench/peers.ts")
     .description("Train the fixed GPT workloads with Etalon, jax-js, TensorFlow.js and PyTorch, and compare")
-    .option("--full", "small-GPT too", PEERS.full)
+    .addOption(new Option("--shapes <names...>", "workloads").choices(["tiny", "small"]).default(PEERS.shapes))
     .option("--browser", "in Chromium on SwiftShader too", PEERS.browser)
     .option("--browser-only", "only in Chromium on SwiftShader", PEERS.browserOnly)
     .option("--loss-steps <n>", "steps of the first round, whose losses are compared", Number, PEERS.lossSteps)
