@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { compile, type Gpu, openGpu, persistent, Plan, planMemory, type Storage, write } from "../../src/plan/mod.ts";
 import { add, linear } from "../../kernels/mod.ts";
 import { createLlama } from "../../src/model/llama.ts";
@@ -179,8 +179,9 @@ describe("memory that is not there", () => {
     device.popErrorScope = async () => (await original()) ?? new GPUOutOfMemoryError("no memory");
     persistent(own, "gradients", [1000]);
     device.popErrorScope = original;
-    await new Promise((resolve) => setTimeout(resolve, 0));
-    expect(() => own.check()).toThrow("Cannot allocate gradients: the GPU has no 4096 bytes left");
+    await vi.waitFor(() =>
+      expect(() => own.check()).toThrow("Cannot allocate gradients: the GPU has no 4096 bytes left")
+    );
     own.close();
   });
 
