@@ -233,13 +233,14 @@ function split(layout: Layout, use: Use): Variant<Sizes> {
     record(plan, tensors, sizes) {
       const { M, N, K } = sizes;
       const [a, b, , , ...outputs] = tensors;
+      const scales = sizes.quantized ? outputs.slice(-1) : [];
       const [typeA, typeB] = typesOf(sizes);
       const count = slices(use, sizes, plan.traits);
       const depth = K / count;
       const parts = plan.value("matmul.parts", [count, M, N]);
       const z = { a_z: layout === "tn" ? depth * M : depth, b_z: layout === "nt" ? depth : depth * N, out_z: M * N };
-      const bare: Sizes = { M, N, K, types: [typeA, typeB, "f32"] };
-      dispatch(plan, layout, use, [a, b, b, b, parts], bare, { count, depth, z });
+      const bare: Sizes = { M, N, K, quantized: sizes.quantized, types: [typeA, typeB, "f32"] };
+      dispatch(plan, layout, use, [a, b, b, b, parts, ...scales], bare, { count, depth, z });
       const types = ["f32", typeB, typesOf(sizes)[2]] as const;
       const finish = family("matmul_finish", finishCode, layout, { ...sizes, types }, 4, "");
       plan.dispatch(finish, [parts, b, tensors[2], tensors[3], ...outputs], {

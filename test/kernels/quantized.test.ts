@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { matmulNn, matmulNt } from "../../kernels/matmul.ts";
 import { quantize, quantizedLinear } from "../../kernels/quantized.ts";
-import { fitting, type Gpu, openGpu, persistent, write } from "../../src/plan/mod.ts";
-import { checkOp, GUARDED, random } from "./check_op.ts";
+import { checkGuards, compile, fitting, type Gpu, openGpu, persistent, Plan, write } from "../../src/plan/mod.ts";
+import { checkOp, expectClose, GUARDED, random } from "./check_op.ts";
 import * as reference from "./reference.ts";
 
 let gpu: Gpu;
@@ -72,4 +72,42 @@ describe.each([[4, 32], [8, 64]] as const)("a linear layer of %i bits in groups 
     }
     for (const op of [matmulNt, matmulNn]) gpu.choices.force(op.name, null);
   });
+});
+
+test("long rows of quantized weights are right in slices, forward and towards the input", async () => {
+  const [M, N, K] = [12, 64, 256];
+  for (const [op, O, I] of [[matmulNt, N, K], [matmulNn, K, N]] as const) {
+    const quantized = { bits: 4, group: 32 } as const;
+    const packed = quantize(numbers(O * I, 11), [O, I], quantized);
+    const weights = unpack(packed.codes, packed.scales, 4, 32);
+    const a = numbers(M * K, 13);
+    const want = Float64Array.from({ length: M * N }, (_, at) => {
+      const [m, n] = [Math.floor(at / N), at % N];
+      let sum = 0;
+      for (let k = 0; k < K; k++) sum += a[m * K + k] * weights[op === matmulNt ? n * K + k : k * N + n];
+      return sum;
+    });
+    const sizes = { M, N, K, quantized, types: ["f32", "u32", "f32"] as const };
+    const split = fitting(op, sizes, gpu.traits).filter((variant) => variant.startsWith("split"));
+    expect(split).toEqual(["split_register_8x8", "split_workgroup_64"]);
+    const x = persistent(gpu, "x", [M, K]);
+    const codes = persistent(gpu, "codes", [O, I / 8], "u32");
+    const scales = persistent(gpu, "scales", [O, I / 32]);
+    const out = persistent(gpu, "out", [M, N]);
+    write(gpu, x, a);
+    write(gpu, codes, packed.codes);
+    write(gpu, scales, packed.scales);
+    for (const variant of split) {
+      const plan = new Plan("split", gpu);
+      gpu.choices.force(op.name, variant);
+      plan.variant(op, [x, codes, scales, scales, out, scales], sizes);
+      gpu.choices.force(op.name, null);
+      const executable = await compile(gpu, plan);
+      await executable.run();
+      const [got] = await executable.reader([out]).read();
+      executable.destroy();
+      expectClose(got, want, 2e-5, 1e-4, `${variant} of ${op.name}`);
+    }
+  }
+  await checkGuards(gpu);
 });
