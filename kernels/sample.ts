@@ -5,7 +5,7 @@
 import laneCode from "../wgsl/sample_lanes.wgsl" with { type: "text" };
 import runsCode from "../wgsl/sample_runs.wgsl" with { type: "text" };
 import workgroupCode from "../wgsl/sample.wgsl" with { type: "text" };
-import { type Op, power } from "../src/plan/mod.ts";
+import { elements, type Op, power } from "../src/plan/mod.ts";
 import { groups, lanesOf, type Plan, same, type Tensor, widths } from "./kernel.ts";
 
 const runsKernel = widths("sample.runs", runsCode, {
@@ -89,6 +89,17 @@ export const draw: Op<DrawSizes> = {
     },
   ],
   prefer: (_, { software }) => software ? "lanes" : "workgroup",
+  // Sequences that never end, at temperature 1: one that is done costs some variants nothing.
+  fill(index, tensor, { R }) {
+    const [highest, mass] = new Uint32Array(Float32Array.of(1, 12).buffer);
+    const settings = samplerSettings({ temperature: 1, topP: 1, topK: 0, seed: 1 }, []);
+    const at = (i: number): number => {
+      if (index === 1) return settings[i] ?? 0;
+      if (index === 2) return [highest, (i >> 2) % R * RUN, mass, 0][i % 4];
+      return index === 3 ? [i >> 2, 0xffffffff, 0, 0][i % 4] : 0;
+    };
+    return Uint32Array.from({ length: elements(tensor.shape) }, (_, i) => at(i));
+  },
 };
 
 /** logits [B,V]. Appends one token to every running sequence. */

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { checkGuards, compile, type Gpu, openGpu, persistent, Plan, write } from "../../src/plan/mod.ts";
 import { sample, samplerSettings } from "../../kernels/mod.ts";
+import { draw as sampling } from "../../kernels/sample.ts";
 import { GUARDED } from "./check_op.ts";
 import { philox, unitFloat } from "../../src/model/philox.ts";
 
@@ -188,4 +189,28 @@ test("both variants of sampling give the same tokens, whatever is cut", async ()
     gpu.choices.force("sample", null);
     expect(found[0]).toEqual(found[1]);
   }
+});
+
+test("sequences that the tuner samples never end, and all variants draw the same tokens for them", async () => {
+  const sizes = { B: 5, V: 96, R: 3, K: 40 };
+  const { B, V, R, K } = sizes;
+  const shapes = [[B, V], [7], [B, R, 4], [B, 4], [B], [B], [B, K]];
+  const found = [];
+  for (const variant of sampling.variants) {
+    const tensors = shapes.map((shape, i) => persistent(gpu, `tuned${i}`, shape, i === 0 ? "f32" : "u32"));
+    write(gpu, tensors[0], Float32Array.from({ length: B * V }, (_, i) => Math.sin(i * 78.233)));
+    for (let i = 1; i < 7; i++) write(gpu, tensors[i], sampling.fill!(i, tensors[i], sizes));
+    const plan = new Plan("tuned", gpu);
+    variant.record(plan, tensors, sizes);
+    const executable = await compile(gpu, plan);
+    await executable.run(30);
+    const [rows, positions, tokens] = await executable.reader([tensors[3], tensors[5], tensors[6]]).read();
+    await checkGuards(gpu);
+    expect([...rows].filter((_, i) => i % 4 === 3)).toEqual([0, 0, 0, 0, 0]);
+    expect([...positions]).toEqual([30, 30, 30, 30, 30]);
+    expect(new Set(tokens).size).toBeGreaterThan(20);
+    found.push([...tokens]);
+  }
+  expect(found.length).toBe(2);
+  expect(found[0]).toEqual(found[1]);
 });
