@@ -69,6 +69,11 @@ export function linear(plan: Plan, x: Tensor, w: Tensor, options: Tensor | Linea
   const z = activation && inputs.some((tensor) => tensor.storage.needsGrad)
     ? plan.value(`${w.name}.z`, shape, x.dtype)
     : undefined;
+  if (z && z.dtype !== "f32") {
+    throw new Error(
+      `Cannot record matmul.forward: the gradient of ${activation} takes f32, ${showTensor(x)} is ${x.dtype}`,
+    );
+  }
   const sizes = { M, N: O, K, bias: Boolean(bias), residual: Boolean(residual), activation, keep: Boolean(z) };
   plan.variant(matmulNt, [x, w, bias ?? w, residual ?? w, y, ...(z ? [z] : [])], typed(sizes, x, w, y));
   plan.op([y], inputs, () => {

@@ -5,6 +5,7 @@ import type { Sizes } from "../../kernels/matmul_variants.ts";
 import {
   checkGuards,
   compile,
+  createWeights,
   elements,
   fitting,
   type Gpu,
@@ -141,6 +142,13 @@ describe("linear", () => {
     const residual = persistent(gpu, "r", [N, O], "f16");
     expect(() => linear(plan, persistent(gpu, "x", [N, I]), persistent(gpu, "w", [O, I]), { residual }))
       .toThrow("Cannot record matmul.forward: residual r [5,8] is f16, x [5,12] is f32");
+  });
+
+  test("refuses the gradient of an activation in f16, whose slope is read as f32", () => {
+    const plan = new Plan("wrong", gpu);
+    const w = createWeights(gpu, [{ name: "w", shape: [O, I], decay: true }], true).tensors.get("w")!;
+    expect(() => linear(plan, persistent(gpu, "x", [N, I], "f16"), w, { activation: "gelu" }))
+      .toThrow("Cannot record matmul.forward: the gradient of gelu takes f32, x [5,12] is f16");
   });
 });
 
