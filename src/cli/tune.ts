@@ -5,6 +5,7 @@ import { type Tuned, tunedName, tuneUsed, useRecipes } from "../mod.ts";
 import { cacheFolder, denoHost } from "../host/deno.ts";
 import { parsePositive } from "./options.ts";
 import { terminalProgress } from "./progress.ts";
+import { parseJson } from "./run_folder.ts";
 import { ensureAdapter } from "./setup.ts";
 
 interface TuneOptions {
@@ -28,8 +29,14 @@ export async function openTunedGpu(options: { deterministic: boolean }, dir: str
   const host = denoHost();
   const gpu = await openGpu({ debug: debugWords(Deno.env.get("DEBUG")) });
   const pinned = `${dir}/${PINNED}`;
-  if (await host.exists(pinned)) gpu.choices.learn(JSON.parse(await host.readText(pinned)));
-  else if (!options.deterministic) await loadTuned(host, gpu, tunedPath(gpu));
+  if (await host.exists(pinned)) {
+    const choices = parseJson(await host.readText(pinned), pinned) as Record<string, string>;
+    const [first] = Object.keys(choices);
+    if (options.deterministic && first !== undefined) {
+      throw new Error(`Cannot go on with --deterministic: ${pinned} has tuned choices (${first}: ${choices[first]})`);
+    }
+    gpu.choices.learn(choices);
+  } else if (!options.deterministic) await loadTuned(host, gpu, tunedPath(gpu));
   return gpu;
 }
 

@@ -128,6 +128,18 @@ describe("bad input: one line and a non-zero exit", () => {
     );
   });
 
+  test("a run that began with tuned kernels is not continued with --deterministic, nor one whose list of them is damaged", async () => {
+    await Deno.mkdir(`${folder}/tuned`);
+    await Deno.writeTextFile(`${folder}/tuned/kernels.json`, JSON.stringify({ "matmul_nt 8x8x8": "any" }));
+    expect(await refused("--out", `${folder}/tuned`, "--deterministic")).toBe(
+      "error: Cannot go on with --deterministic: DIR/tuned/kernels.json has tuned choices (matmul_nt 8x8x8: any)",
+    );
+    await Deno.writeTextFile(`${folder}/tuned/kernels.json`, "{");
+    expect(await refused("--out", `${folder}/tuned`)).toMatch(
+      /^error: Cannot read DIR\/tuned\/kernels\.json: not JSON/,
+    );
+  });
+
   test("an unknown command, with the nearest name", async () => {
     const { code, stderr } = await etalon("trian");
     expect(stderr).toBe("error: unknown command 'trian' (Did you mean train?)\n");
