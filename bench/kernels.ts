@@ -8,16 +8,18 @@ import { destroyModel, randomModel, recordMicroStep, recordUpdate, type Shape } 
 /** Kernels that read what they write. */
 const IN_PLACE = ["adamw", "adamw8", "token_logprob.backward", "activation.backward", "rope", "rope4", "scale"];
 
+/** Kernels that gather or scatter rows of a table, and which of their tensors has a row for each token. */
+const GATHERED: Record<string, number> = { "embedding.forward": 4, "embedding.backward": 1, "embedding.join": 1 };
+
 /**
  * The least bytes a dispatch can move: every distinct tensor it binds, once, and again where it adds to what is there or
- * works in place. Of an embedding table only the gathered rows count, as many as the output has.
+ * works in place. Of an embedding table only the gathered rows count, one a token.
  */
-export function movedBytes({ kernel, tensors, dims, constants }: Dispatch): number {
+export function movedBytes({ kernel, tensors, constants }: Dispatch): number {
   const distinct = new Map<string, number>();
+  const most = kernel.name in GATHERED ? byteLength(tensors[GATHERED[kernel.name]]) : Infinity;
   tensors.forEach((tensor, k) => {
-    const bytes = kernel.name.startsWith("embedding.")
-      ? Math.min(byteLength(tensor), dims.N * dims.C * 4)
-      : byteLength(tensor);
+    const bytes = Math.min(byteLength(tensor), most);
     const again = kernel.bindings[k] === "read_write" && (constants.ADD === 1 || IN_PLACE.includes(kernel.name));
     distinct.set(`${tensor.storage.id}+${tensor.offset}`, again ? 2 * bytes : bytes);
   });

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { compile, createWeights, type Gpu, openGpu, persistent, Plan, write } from "../../src/plan/mod.ts";
-import { linear, weightedSum } from "../../kernels/mod.ts";
+import { embedding, linear, weightedSum } from "../../kernels/mod.ts";
 import { measureCeiling, recordCopy, recordMultiplyAdd } from "../../bench/ceiling.ts";
 import { bytesOfPick, flopsOfPick } from "../../bench/fixed.ts";
 import { kernelRows, movedBytes } from "../../bench/kernels.ts";
@@ -73,6 +73,18 @@ describe("figures of kernels and steps", () => {
     expect(row.values["GB/s"]).toBeCloseTo(0.448, 12);
     expect(row.values["% of time"]).toBe(100);
     expect(row.values["% of ceiling"]).toBeCloseTo(51.2, 10); // 51.2 % of the FLOPs against 11.2 % of the bytes
+  });
+
+  test("of an embedding table the rows of the tokens count, forward and backward, and sorting them counts their ids", () => {
+    const [N, C] = [32, 16];
+    const table = createWeights(gpu, [{ name: "table", shape: [1000, C], decay: true }], true).tensors.get("table")!;
+    const plan = new Plan("embedding");
+    const y = embedding(plan, persistent(gpu, "ids", [N], "u32"), table);
+    plan.backward(weightedSum(plan, y, persistent(gpu, "mix", [N * C]), 1), persistent(gpu, "one", [1]));
+    const moved = new Map(plan.dispatches.map((dispatch) => [dispatch.kernel.name, movedBytes(dispatch)]));
+    expect(moved.get("embedding.forward")).toBe(4 * (N + 2 * N * C)); // ids, rows, y
+    expect(moved.get("embedding.order")).toBe(4 * (N + 2 * N));
+    expect(moved.get("embedding.backward")).toBe(4 * (2 * N + 2 * N * C + 4 * 2 * C)); // sorted, dy, rows, parts of 4
   });
 
   test("a micro-step's products cost what the architecture says, and recomputation adds a forward pass of the blocks but for their outputs", () => {
