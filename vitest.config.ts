@@ -76,7 +76,6 @@ export default defineConfig({
             "test/narrow/**/*.test.ts",
             "test/kernels/**/*.test.ts",
             "test/model/gpt_golden.test.ts",
-            "test/model/variants.test.ts",
           ],
           setupFiles: ["test/setup_narrow.ts"],
           testTimeout: 60_000,
@@ -93,8 +92,9 @@ export default defineConfig({
             "test/kernels/**/*.test.ts",
             "test/plan/**/*.test.ts",
             "test/model/gpt_golden.test.ts",
-            "test/model/variants.test.ts",
           ],
+          // Many devices, each of which compiles everything again: minutes there, and about plans, not about shaders.
+          exclude: ["test/plan/training.test.ts", "test/plan/memory_split.test.ts"],
           testTimeout: 120_000,
           hookTimeout: 120_000,
           browser: {

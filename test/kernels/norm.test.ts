@@ -25,7 +25,9 @@ const backwards = [
 
 describe("every way to compute a norm agrees with its float64 reference", () => {
   // One column, widths on both sides of a team, four at a time or not, more rows than a workgroup has.
-  for (const [N, C] of [[5, 7], [35, 70], [3, 1], [67, 12], [33, 132]]) {
+  // A browser's software adapter compiles for a second each: there one size of either kind.
+  const sizes = "document" in globalThis ? [[35, 70], [33, 132]] : [[5, 7], [35, 70], [3, 1], [67, 12], [33, 132]];
+  for (const [N, C] of sizes) {
     for (let i = 0; i < forwards.length; i++) {
       const force = () => {
         gpu.choices.force("norm", forwards[i]);
