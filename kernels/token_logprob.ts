@@ -68,7 +68,9 @@ const CHUNK_BYTES = 32 << 20;
  */
 function chunkWidth(N: number, V: number, C: number, bindingBytes: number): number {
   const columns = Math.min(CHUNK_BYTES / (4 * N), bindingBytes / (4 * Math.max(N, C)));
-  return Math.min(V, Math.max(64, Math.floor(columns / 64) * 64));
+  const width = Math.max(64, Math.floor(columns / 64) * 64);
+  // Products four columns at a time take an odd vocabulary but for its last few tokens.
+  return width < V ? width : V % 4 === 0 || V < 64 ? V : Math.floor(V / 64) * 64;
 }
 
 export interface TokenLogprob {

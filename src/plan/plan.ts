@@ -40,6 +40,9 @@ interface TapeEntry {
   readonly backward: () => void;
 }
 
+/** The limit that every adapter has. */
+const MOST_WORKGROUPS = 65535;
+
 export class Plan {
   readonly dispatches: Dispatch[] = [];
   readonly kept = new Set<Storage>();
@@ -98,6 +101,12 @@ export class Plan {
       );
     }
     const { dims, workgroups, constants = {}, flops = 0 } = options;
+    if (workgroups.some((count) => count > MOST_WORKGROUPS)) {
+      throw new Error(
+        `Cannot record ${kernel.name}: ${workgroups.join(" x ")} workgroups, at most ${MOST_WORKGROUPS} fit a side; ` +
+          `use a smaller micro-batch`,
+      );
+    }
     this.dispatches.push({ kernel, tensors, dims, constants, workgroups, flops });
   }
 

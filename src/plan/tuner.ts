@@ -3,7 +3,7 @@
  * recorded (`gpu.used`), so it knows no op by name and tunes exactly the shapes that a run will use.
  */
 import type { Gpu } from "./device.ts";
-import { compile } from "./executable.ts";
+import { compile, type Executable } from "./executable.ts";
 import { timeReplays } from "./profile.ts";
 import { Plan } from "./plan.ts";
 import { persistent, write } from "./store.ts";
@@ -36,41 +36,50 @@ export async function* tune(gpu: Gpu, picks: readonly Pick[], rounds = 5): Async
 }
 
 async function tuneOne(gpu: Gpu, pick: Pick, rounds: number): Promise<Tuned> {
-  const { op, sizes, shapeClass } = pick;
+  const { op, shapeClass, variant: before } = pick;
   const tensors = standIns(gpu, pick);
-  const written = op.writes.map((index) => tensors[index]);
-  const results: { variant: string; samples: number[]; output: Float32Array[] }[] = [];
-  const runs = [];
-  for (const variant of op.variants.filter((variant) => variant.fits(sizes, gpu.traits))) {
-    const plan = new Plan(`tune.${op.name}.${variant.name}`, gpu);
-    (variant as Variant<unknown>).record(plan, tensors, sizes);
-    const executable = await compile(gpu, plan);
-    // The same before every variant: some add to what is there, some work in place.
-    written.forEach((tensor, k) => write(gpu, tensor, contents(pick, op.writes[k])));
-    await executable.run();
-    const reader = executable.reader(written);
-    const output = (await reader.read()).map((data) => Float32Array.from(data));
-    reader.destroy();
-    const result = { variant: variant.name, samples: [] as number[], output };
-    results.push(result);
-    // Long enough for a clock that is rounded, and for the rest of the machine to average out.
-    const times = Math.min(100, Math.max(1, Math.ceil(2000 / await timeReplays(gpu, executable, 1))));
-    runs.push({ executable, result, times });
-  }
-  const difference = largestDifference(results, op, tensors);
-  for (let round = 0; round < rounds; round++) {
-    for (const { executable, result, times } of runs) {
-      result.samples.push(await timeReplays(gpu, executable, times));
+  const runs: Run[] = [];
+  try {
+    for (const variant of op.variants.filter((variant) => variant.fits(pick.sizes, gpu.traits))) {
+      runs.push(await firstRun(gpu, pick, variant, tensors));
     }
+    const difference = largestDifference(runs, op, tensors);
+    for (let round = 0; round < rounds; round++) {
+      for (const { executable, samples, times } of runs) samples.push(await timeReplays(gpu, executable, times));
+    }
+    const timings = runs.map(({ variant, samples }) => ({
+      variant,
+      microseconds: samples.sort((a, b) => a - b)[samples.length >> 1],
+    })).sort((a, b) => a.microseconds - b.microseconds);
+    return { op: op.name, shapeClass, timings, winner: timings[0].variant, before, difference };
+  } finally {
+    for (const { executable } of runs) executable.destroy();
+    for (const { buffer } of new Set(tensors.map((tensor) => tensor.storage))) buffer!.destroy();
   }
-  for (const { executable } of runs) executable.destroy();
-  for (const { buffer } of new Set(tensors.map((tensor) => tensor.storage))) buffer!.destroy();
-  const timings = results.map(({ variant, samples }) => ({
-    variant,
-    microseconds: samples.sort((a, b) => a - b)[samples.length >> 1],
-  })).sort((a, b) => a.microseconds - b.microseconds);
-  const { variant: before } = pick;
-  return { op: op.name, shapeClass, timings, winner: timings[0].variant, before, difference };
+}
+
+interface Run {
+  readonly variant: string;
+  readonly executable: Executable;
+  /** What it wrote, from the contents that every variant starts with. */
+  readonly output: readonly Float32Array[];
+  /** Replays of one sample: long enough for a clock that is rounded, and for the rest of the machine to average out. */
+  readonly times: number;
+  readonly samples: number[];
+}
+
+async function firstRun(gpu: Gpu, pick: Pick, variant: Variant<unknown>, tensors: readonly Tensor[]): Promise<Run> {
+  const plan = new Plan(`tune.${pick.op.name}.${variant.name}`, gpu);
+  variant.record(plan, tensors, pick.sizes);
+  const executable = await compile(gpu, plan);
+  // The same before every variant: some add to what is there, some work in place.
+  for (const index of pick.op.writes) write(gpu, tensors[index], contents(pick, index));
+  await executable.run();
+  const reader = executable.reader(pick.op.writes.map((index) => tensors[index]));
+  const output = (await reader.read()).map((data) => Float32Array.from(data));
+  reader.destroy();
+  const times = Math.min(100, Math.max(1, Math.ceil(2000 / await timeReplays(gpu, executable, 1))));
+  return { variant: variant.name, executable, output, times, samples: [] };
 }
 
 /** Tensors of the same shapes with memory of their own; two that were one stay one. */
@@ -106,7 +115,7 @@ function noise(count: number, seed: number): Float32Array {
 
 /** Of every variant against the first, which is the plainest one. */
 function largestDifference(
-  results: readonly { variant: string; output: Float32Array[] }[],
+  results: readonly Run[],
   op: Op,
   tensors: readonly Tensor[],
 ): number {

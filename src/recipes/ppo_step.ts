@@ -160,12 +160,14 @@ export async function createPpoStep(
         "val/errors_squared": errorsSquared,
         ...reported
       } = means;
+      const variance = returnsSquared - returns ** 2;
       return {
         loss: loss[0] / steps,
         ...reported,
         "val/ratio_var": spread - (means["val/ratio"] - 1) ** 2,
         "val/mean": returns - errors,
-        "val/explained_variance": 1 - (errorsSquared - errors ** 2) / (returnsSquared - returns ** 2),
+        // Of returns that are all the same there is nothing to explain.
+        "val/explained_variance": variance > 0 ? 1 - (errorsSquared - errors ** 2) / variance : 0,
         "policy/entropy_avg": token[1] / steps,
         grad_norm: norm[0],
       };

@@ -8,7 +8,8 @@ import type { Sequence } from "./batches.ts";
 import { createDpoStep } from "./dpo_step.ts";
 import { createSftStep } from "./sft_step.ts";
 
-const VERSION = 1;
+/** Raised when kernels or their timing change so that old winners mean nothing. */
+const VERSION = 2;
 
 interface TunedFile {
   version: number;
@@ -59,6 +60,10 @@ async function readTuned(host: Host, gpu: Gpu, path: string): Promise<TunedFile>
   if (file.adapter !== gpu.adapterName) {
     throw new Error(`Cannot use ${path}: field adapter is "${file.adapter}", this adapter is "${gpu.adapterName}"`);
   }
+  const broken = Object.entries(file.entries ?? { entries: undefined }).find(([, entry]) =>
+    typeof entry?.winner !== "string"
+  );
+  if (broken) throw new Error(`Cannot use ${path}: "${broken[0]}" has no winner; remove the file to tune again`);
   return file;
 }
 

@@ -52,6 +52,14 @@ describe("recording", () => {
     );
   });
 
+  test("stops at more workgroups than any adapter takes, naming the kernel", () => {
+    const plan = new Plan("p");
+    const x = plan.value("x", [70_000, 4]);
+    expect(() => weightedSum(plan, x, plan.value("w", [4]), 70_000)).toThrow(
+      "Cannot record weighted_sum.forward: 70000 x 1 x 1 workgroups, at most 65535 fit a side; use a smaller micro-batch",
+    );
+  });
+
   test("a view keeps its elements, and its offset must be bindable", () => {
     const plan = new Plan("p");
     const x = plan.value("x", [8, 16]);

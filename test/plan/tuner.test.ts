@@ -120,8 +120,13 @@ describe("the tuner", () => {
     const again = new Plan("doubling", later);
     again.variant(honest, [persistent(later, "x", [300]), persistent(later, "y", [300])], { N: 300 });
     expect(again.picks[0].variant).toBe(rows[0].winner);
-    await host.write(path, JSON.stringify({ version: 1, adapter: "another", entries: {} }));
+    await host.write(path, JSON.stringify({ version: 2, adapter: "another", entries: {} }));
     await expect(loadTuned(host, later, path)).rejects.toThrow(`field adapter is "another"`);
+    const adapter = later.adapterName;
+    await host.write(path, JSON.stringify({ version: 2, adapter }));
+    await expect(loadTuned(host, later, path)).rejects.toThrow(`Cannot use ${path}: "entries" has no winner`);
+    await host.write(path, JSON.stringify({ version: 2, adapter, entries: { "double 300": {} } }));
+    await expect(loadTuned(host, later, path)).rejects.toThrow(`Cannot use ${path}: "double 300" has no winner`);
     await host.write(path, "{");
     await expect(loadTuned(host, later, path)).rejects.toThrow(`Cannot read ${path}: not JSON`);
     later.close();
