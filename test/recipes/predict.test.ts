@@ -93,7 +93,7 @@ describe("the predicted peak is what the run creates, to the byte", () => {
 });
 
 describe("a run that does not fit", () => {
-  const config = { ...DPO_CONFIG, microBatch: 32 };
+  const config = { ...DPO_CONFIG, microBatch: 32, recompute: "none" as const };
   const lengths = [100, 20];
   const sampling = { B: 32, S: 128 };
   const workload: Workload = { recipe: "dpo", config, model, lengths, sampling };
