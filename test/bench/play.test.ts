@@ -59,7 +59,7 @@ describe("the commands", () => {
     [["bench/play.ts", "convolution"], /'convolution' is invalid.*attention, matmul/],
     [["bench/play.ts", "matmul", "--fast"], /unknown option '--fast'/],
     [["bench/play.ts", "matmul", "--rounds", "0"], /--rounds is 0/],
-    [["bench/mod.ts", "speed"], /'speed' is invalid.*kernels, step, .*trace, all/],
+    [["bench/mod.ts", "speed"], /'speed' is invalid.*kernels, step, .*trace, peers, all/],
     [["bench/mod.ts", "--warp"], /unknown option '--warp'/],
     [["bench/mod.ts", "step", "--compare", "no/such.json"], /Cannot read no\/such\.json/],
   ])("%s ends with one clear line", async (args, line) => {
