@@ -3,17 +3,21 @@ import { createReader, elements, type Gpu, type Tensor, type Weights, write } fr
 import type { Adapter } from "../../kernels/mod.ts";
 import { uniformStream } from "./philox.ts";
 
-export interface Model {
+/** What a run trains, loads and saves by name: a whole model, its adapters, or either together with a head. */
+export interface Trained {
   readonly gpu: Gpu;
-  readonly config: { readonly L: number };
   readonly weights: Weights;
+}
+
+export interface Model extends Trained {
+  readonly config: { readonly L: number };
   /** LoRA adapters by the name of the weight they belong to, see lora.ts. */
   readonly adapters?: ReadonlyMap<string, Adapter>;
 }
 
 /** Uploads weights by name. Errors name the file, the tensor and the two shapes that disagree. */
 export function setWeights(
-  model: Model,
+  model: Trained,
   tensors: ReadonlyMap<string, { shape: readonly number[]; data: Float32Array }>,
   name: string,
 ): void {
@@ -49,7 +53,7 @@ export function initialize(model: Model, seed: number): void {
 }
 
 /** All weights back on the host, by name. */
-export async function getWeights(model: Model): Promise<Map<string, { shape: number[]; data: Float32Array }>> {
+export async function getWeights(model: Trained): Promise<Map<string, { shape: number[]; data: Float32Array }>> {
   const entries = [...model.weights.tensors];
   const reader = createReader(model.gpu, entries.map(([, tensor]) => tensor));
   const data = await reader.read();
@@ -57,6 +61,23 @@ export async function getWeights(model: Model): Promise<Map<string, { shape: num
   return new Map(
     entries.map(([name, tensor], i) => [name, { shape: [...tensor.shape], data: data[i] as Float32Array }]),
   );
+}
+
+/** Several sets of weights as one: what one optimizer updates and one checkpoint holds. Errors name a tensor in two sets. */
+export function joinWeights(...sets: readonly Weights[]): Weights {
+  const tensors = new Map<string, Tensor>();
+  for (const set of sets) {
+    for (const [name, tensor] of set.tensors) {
+      if (tensors.has(name)) throw new Error(`Cannot join weights: tensor "${name}" is in two sets`);
+      tensors.set(name, tensor);
+    }
+  }
+  return {
+    tensors,
+    packed: new Map(sets.flatMap(({ packed }) => [...packed])),
+    pages: sets.flatMap(({ pages }) => pages),
+    parameters: sets.reduce((sum, { parameters }) => sum + parameters, 0),
+  };
 }
 
 /** A weight by the name that files or plans know it by. */

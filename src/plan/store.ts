@@ -240,3 +240,13 @@ function persistentPlace({ name, storage, offset }: Tensor): { buffer: GPUBuffer
   if (!storage.buffer) throw new Error(`Cannot read ${name}: it is a value of a plan; keep() it there`);
   return { buffer: storage.buffer, offset };
 }
+
+/** Copies persistent tensors into others of the same size, on the GPU, before anything that is recorded later. */
+export function copyTensors(gpu: Gpu, pairs: readonly (readonly [from: Tensor, to: Tensor])[]): void {
+  flush(gpu, (encoder) => {
+    for (const [from, to] of pairs) {
+      const [source, destination] = [from.storage.buffer!, to.storage.buffer!];
+      encoder.copyBufferToBuffer(source, from.offset, destination, to.offset, byteLength(to));
+    }
+  });
+}

@@ -4,6 +4,7 @@ import type { Host } from "../host/host.ts";
 import { readSafetensors, takeTensor, writeSafetensors } from "../files/safetensors.ts";
 import { formatConfig, parseConfig } from "../model/config.ts";
 import { createLlama, getWeights, type Llama, setWeights } from "../model/llama.ts";
+import type { Trained } from "../model/weights.ts";
 import type { Optimizer, OptimizerTensor } from "../optim/adamw.ts";
 
 /** Reads a Hugging Face folder: config.json and model.safetensors. */
@@ -14,7 +15,7 @@ export async function loadModel(host: Host, gpu: Gpu, dir: string, training: boo
   return model;
 }
 
-async function loadWeights(host: Host, model: Llama, path: string): Promise<void> {
+export async function loadWeights(host: Host, model: Trained, path: string): Promise<void> {
   const file = readSafetensors(await host.readBytes(path), path);
   // A tensor in a dtype that is not read here is there all the same: say so, not that it is missing.
   for (const name of model.weights.tensors.keys()) if (file.skipped.has(name)) takeTensor(file, name);
@@ -40,18 +41,20 @@ export interface TrainingState {
   tokens: number;
   /** Between two logging steps: the metrics summed since the last one, and over how many steps. */
   open?: { steps: number; sums: number[][] };
+  /** What a recipe carries from step to step beside weights and moments, as JSON: a KL coefficient, running means. */
+  carried?: unknown;
 }
 
 /** Writes weights and both moments after `state.step`. */
 export async function saveCheckpoint(
   host: Host,
   dir: string,
-  model: Llama,
+  trained: Trained,
   optimizer: Optimizer,
   state: TrainingState,
 ): Promise<string> {
   const folder = `step-${state.step}`;
-  await host.write(`${dir}/${folder}/model.safetensors`, writeSafetensors(await getWeights(model)));
+  await host.write(`${dir}/${folder}/model.safetensors`, writeSafetensors(await getWeights(trained)));
   await host.write(`${dir}/${folder}/optimizer.safetensors`, writeSafetensors(await optimizer.save()));
   await host.write(`${dir}/latest.json`, JSON.stringify({ ...state, folder }) + "\n");
   for (const name of await host.list(dir)) {
@@ -64,13 +67,13 @@ export async function saveCheckpoint(
 export async function loadCheckpoint(
   host: Host,
   dir: string,
-  model: Llama,
+  trained: Trained,
   optimizer: Optimizer,
 ): Promise<TrainingState> {
   const pointer = `${dir}/latest.json`;
   if (!await host.exists(pointer)) return { step: 0, tokens: 0 };
   const { folder, ...state } = JSON.parse(await host.readText(pointer)) as TrainingState & { folder: string };
-  await loadWeights(host, model, `${dir}/${folder}/model.safetensors`);
+  await loadWeights(host, trained, `${dir}/${folder}/model.safetensors`);
   const path = `${dir}/${folder}/optimizer.safetensors`;
   const file = readSafetensors(await host.readBytes(path), path);
   optimizer.load(new Map<string, OptimizerTensor>([...file.tensors, ...file.bytes]));

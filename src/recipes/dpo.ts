@@ -82,7 +82,7 @@ export async function* trainDpo(
   const pairs = await withReference(config, given);
   const longest = Math.max(...pairs.flatMap(({ chosen, rejected }) => [positionsOf(chosen), positionsOf(rejected)]));
   const engine = await createDpoStep(model, dpoStepOptions(config, padId, longest));
-  yield* trainingLoop(config, given, pairs, engine, signal);
+  yield* trainingLoop(config, { ...given, trained: model }, pairs, engine, signal);
 }
 
 /** What a run with this configuration asks of its steps; `longest` is the longest sequence in positions. */

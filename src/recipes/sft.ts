@@ -68,7 +68,7 @@ export async function* trainSft(
   if (sequences.length === 0) throw new Error("Cannot train: the data holds no sequences");
   const longest = Math.max(...sequences.map(positionsOf));
   const engine = await createSftStep(model, sftStepOptions(config, padId, longest));
-  yield* trainingLoop(config, given, sequences, engine, signal);
+  yield* trainingLoop(config, { ...given, trained: model }, sequences, engine, signal);
 }
 
 /** What a run with this configuration asks of its steps; `longest` is the longest sequence in positions. */

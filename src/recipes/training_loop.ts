@@ -1,7 +1,7 @@
 /** The loop that recipes over a fixed set of items share: order, schedule, logging, checkpoints, stopping. */
 import type { Host } from "../host/host.ts";
-import type { Llama } from "../model/llama.ts";
 import { shuffled, uniformStream } from "../model/philox.ts";
+import type { Trained } from "../model/weights.ts";
 import type { Optimizer } from "../optim/adamw.ts";
 import { learningRate, type Schedule } from "../optim/schedule.ts";
 import { loadCheckpoint, saveCheckpoint } from "./checkpoint.ts";
@@ -39,15 +39,15 @@ export interface LoopConfig {
  */
 export async function* trainingLoop<Item>(
   config: LoopConfig,
-  given: { host: Host; model: Llama; checkpoints: string },
+  given: { host: Host; trained: Trained; checkpoints: string },
   items: readonly Item[],
   engine: StepEngine<Item>,
   signal?: AbortSignal,
 ): AsyncGenerator<TrainingEvent> {
-  const { host, model, checkpoints } = given;
+  const { host, trained, checkpoints } = given;
   const { steps, batchSize } = config;
   try {
-    const resumed = await loadCheckpoint(host, checkpoints, model, engine.optimizer);
+    const resumed = await loadCheckpoint(host, checkpoints, trained, engine.optimizer);
     if (resumed.open) engine.restoreSums(resumed.open.sums);
     const meter = progressMeter(resumed, steps);
     const itemAt = epochOrder(items, config.seed);
@@ -70,7 +70,7 @@ export async function* trainingLoop<Item>(
       }
       if (stopping || step === steps || (config.checkpointEvery > 0 && step % config.checkpointEvery === 0)) {
         const open = step === logged ? undefined : { steps: step - logged, sums: await engine.sums() };
-        const path = await saveCheckpoint(host, checkpoints, model, engine.optimizer, { step, tokens, open });
+        const path = await saveCheckpoint(host, checkpoints, trained, engine.optimizer, { step, tokens, open });
         yield { type: "checkpoint", step, path };
       }
       if (stopping) {
