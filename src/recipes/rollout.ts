@@ -16,12 +16,10 @@ export interface RolloutGiven {
   tokenizer: Tokenizer;
 }
 
-export interface RolloutOptions extends SamplingOptions {
+export interface RolloutOptions extends TracedOptions {
   samples: number;
   /** Separates the random streams of stages. The same number before and after training gives the same draws to both. */
   streamBase: number;
-  /** Trace the deciding test and return value streams: what preferences need, and evaluation does not. */
-  traced: boolean;
   /** JSON lines, one sample a line. A partial file beside it is what a crash leaves; a rerun goes on from there. */
   path: string;
 }
@@ -31,19 +29,86 @@ export interface RolloutProgress {
   total: number;
   /** Of `done`, those that an earlier run left. */
   resumed: number;
-  /** Completion tokens so far in this run (resumed samples not counted). */
+  /** Completion tokens kept so far in this run (resumed samples not counted). */
   tokens: number;
   seconds: number;
 }
 
+/** One completion to sample: number `index` of its problem, on a random stream of its own. */
+export interface Draw {
+  problem: Problem;
+  index: number;
+  stream: number;
+}
+
+export interface TracedOptions extends SamplingOptions {
+  /** Trace the deciding test and return value streams: what preferences need, and evaluation does not. */
+  traced: boolean;
+  /** Texts that end a completion, in place of the ones of the problem's code mode. A line break in front stays. */
+  stops?: readonly string[];
+}
+
 /** Text at which a completion of a base model has left its function, per code mode. The cut text counts as finished. */
-const STOPS = {
+export const STOPS: Record<Problem["codeMode"], readonly string[]> = {
   completion: ["\ndef ", "\nclass ", "\n#", "\nif __name__", "\nprint(", "\nassert ", '\n"""'],
   program: ['\n"""', "\nassert ", "\nprint(", "\nif __name__", "\n# "],
 };
 
 /** Programs that wait for an interpreter before sampling waits for them. */
 const MOST_JUDGING = 256;
+
+/**
+ * Samples in the order of the draws, as soon as they are judged; the GPU goes on sampling while interpreters run. When
+ * `signal` is aborted, what has been sampled is still judged and yielded; then it throws Stopped.
+ */
+export async function* sampleTraced(
+  given: { pool: Pool; generator: Generator; tokenizer: Tokenizer },
+  draws: readonly Draw[],
+  options: TracedOptions,
+  signal?: AbortSignal,
+): AsyncGenerator<Sample[]> {
+  const { pool, generator, tokenizer } = given;
+  const prompts = new Map<Problem, number[]>(); // one for all draws of a problem
+  for (const { problem } of draws) {
+    if (!prompts.has(problem)) prompts.set(problem, promptTokens(tokenizer, problem.prompt));
+  }
+  const requests = draws.map(({ problem, stream }) => {
+    const prompt = prompts.get(problem)!;
+    const stops = options.stops ?? STOPS[problem.codeMode];
+    return { prompt, stream, ended: (tokens: readonly number[]) => hasLeft(tokens, prompt, stops, tokenizer) };
+  });
+  const judging: { sample: Promise<Sample>; judged: boolean }[] = [];
+  const judged = async (most: number) => {
+    const batch: Sample[] = [];
+    while (judging.length > 0 && (judging[0].judged || judging.length > most)) {
+      batch.push(await judging.shift()!.sample);
+    }
+    return batch;
+  };
+  let next = 0;
+  for await (const completions of generator.run(requests, options)) {
+    completions.forEach((completion, i) => {
+      const { problem, index } = draws[next + i];
+      const stops = options.stops ?? STOPS[problem.codeMode];
+      const answer = finish(completion, requests[next + i].prompt, stops, given);
+      const job = { ...programJob(problem, answer.completion, options.traced ? "deciding" as const : "none" as const) };
+      const entry = {
+        judged: false,
+        sample: pool.run({ ...job, id: `${problem.id}#${index}`, streams: options.traced })
+          .then((result): Sample => ({ problemId: problem.id, index, ...answer, result }))
+          .finally(() => entry.judged = true),
+      };
+      entry.sample.catch(() => {}); // thrown where it is awaited
+      judging.push(entry);
+    });
+    next += completions.length;
+    const stopped = signal?.aborted;
+    const batch = await judged(stopped ? 0 : MOST_JUDGING);
+    if (batch.length > 0) yield batch;
+    if (stopped) throw new Stopped();
+  }
+  while (judging.length > 0) yield await judged(judging.length - 1);
+}
 
 /** Yields progress as samples are judged; returns all samples, problem by problem. */
 export async function* rollout(
@@ -52,18 +117,15 @@ export async function* rollout(
   options: RolloutOptions,
   signal?: AbortSignal,
 ): AsyncGenerator<RolloutProgress, Sample[]> {
-  const { host, pool, generator, tokenizer } = given;
-  const requests = problems.flatMap((problem, p) => {
-    const prompt = promptTokens(tokenizer, problem.prompt);
-    return Array.from({ length: options.samples }, (_, index) => ({
+  const { host } = given;
+  const draws = problems.flatMap((problem, p) =>
+    Array.from({ length: options.samples }, (_, index): Draw => ({
       problem,
       index,
-      prompt,
       stream: options.streamBase + p * options.samples + index,
-      ended: (tokens: readonly number[]) => hasLeft(tokens, prompt, problem, tokenizer),
-    }));
-  });
-  const total = requests.length;
+    }))
+  );
+  const total = draws.length;
   if (await host.exists(options.path)) {
     const samples = parseSamples(await host.readText(options.path));
     if (samples.length === total) return samples;
@@ -82,43 +144,11 @@ export async function* rollout(
     tokens,
     seconds: (performance.now() - started) / 1000,
   });
-  // The GPU goes on while the interpreters run what it gave; samples go to disk in order, as soon as they are judged.
-  const judging: { sample: Promise<Sample>; judged: boolean }[] = [];
-  const keep = async (most: number) => {
-    const batch: Sample[] = [];
-    while (judging.length > 0 && (judging[0].judged || judging.length > most)) {
-      batch.push(await judging.shift()!.sample);
-    }
-    samples.push(...batch);
-    if (batch.length > 0) await host.append(partial, toJsonl(batch));
-  };
-  let next = samples.length;
   yield progress();
-  for await (const completions of generator.run(requests.slice(next), options)) {
-    const batch = requests.slice(next, next += completions.length);
-    tokens += completions.reduce((sum, completion) => sum + completion.tokens.length, 0);
-    batch.forEach(({ problem, index, prompt }, i) => {
-      const answer = finish(completions[i], prompt, problem, given);
-      const job = { ...programJob(problem, answer.completion, options.traced ? "deciding" as const : "none" as const) };
-      const entry = {
-        judged: false,
-        sample: pool.run({ ...job, id: `${problem.id}#${index}`, streams: options.traced })
-          .then((result): Sample => ({ problemId: problem.id, index, ...answer, result }))
-          .finally(() => entry.judged = true),
-      };
-      entry.sample.catch(() => {}); // thrown where it is awaited
-      judging.push(entry);
-    });
-    const before = samples.length;
-    await keep(MOST_JUDGING);
-    if (samples.length > before) yield progress();
-    if (signal?.aborted) {
-      await keep(0);
-      throw new Stopped();
-    }
-  }
-  while (judging.length > 0) {
-    await keep(judging.length - 1);
+  for await (const batch of sampleTraced(given, draws.slice(resumed), options, signal)) {
+    samples.push(...batch);
+    tokens += batch.reduce((sum, sample) => sum + sample.tokens.length, 0);
+    await host.append(partial, toJsonl(batch)); // in order, as soon as they are judged
     yield progress();
   }
   await host.write(options.path, toJsonl(samples));
@@ -133,30 +163,35 @@ export class Stopped extends Error {
   }
 }
 
-/** Where the text of a completion leaves its function; 0 if it does not. The line break stays. */
-function cutAt(text: string, problem: Problem): number {
-  const cuts = STOPS[problem.codeMode].map((stop) => text.indexOf(stop)).filter((at) => at > 0);
-  return cuts.length === 0 ? 0 : Math.min(...cuts) + 1;
+/** Where the text of a completion first meets a stop; 0 if it does not. A line break that a stop starts with stays. */
+function cutAt(text: string, stops: readonly string[]): number {
+  const cuts = stops.map((stop) => ({ at: text.indexOf(stop), kept: Number(stop[0] === "\n") }))
+    .filter(({ at }) => at > 0).map(({ at, kept }) => at + kept);
+  return cuts.length === 0 ? 0 : Math.min(...cuts);
 }
 
-/** Whether a completion has left its function: what comes next would be cut off. */
+/** Whether a completion has met a stop: what comes next would be cut off. */
 function hasLeft(
   tokens: readonly number[],
   prompt: readonly number[],
-  problem: Problem,
+  stops: readonly string[],
   tokenizer: Tokenizer,
 ): boolean {
   // Most have not, which the newest tokens show at less cost: older ones have been looked at before.
   const newest = tokenizer.decode(tokens.slice(-80));
-  if (!STOPS[problem.codeMode].some((stop) => newest.includes(stop))) return false;
-  return cutAt(decodeContinuation(tokenizer, [...prompt], [...tokens]), problem) > 0;
+  if (!stops.some((stop) => newest.includes(stop))) return false;
+  return cutAt(decodeContinuation(tokenizer, [...prompt], [...tokens]), stops) > 0;
 }
 
-/** Text of a completion, cut at the first stop of its code mode. */
-function finish(completion: Completion, prompt: readonly number[], problem: Problem, given: RolloutGiven) {
-  const { tokenizer, generator } = given;
+/** Text of a completion, cut at the first stop. */
+function finish(
+  completion: Completion,
+  prompt: readonly number[],
+  stops: readonly string[],
+  { tokenizer, generator }: { tokenizer: Tokenizer; generator: Generator },
+) {
   const text = decodeContinuation(tokenizer, [...prompt], completion.tokens);
-  const at = cutAt(text, problem);
+  const at = cutAt(text, stops);
   if (at === 0) return { completion: text, tokens: completion.tokens, finished: completion.finished };
   const cut = text.slice(0, at);
   return { completion: cut, tokens: [...tokenizer.encode(cut), generator.eosId], finished: true };
