@@ -50,7 +50,9 @@ export function finish(report: RunReport, dir: string, json: boolean, progress: 
       ...lines,
       `  before: ${mix(before)}`,
       `  after:  ${mix(after)}`,
-      `  ${report.pairs.total} pairs; ${duration(report.timing.totalSeconds)} on ${report.adapter}`,
+      `  ${report.pairs ? `${report.pairs.total} pairs; ` : ""}${
+        duration(report.timing.totalSeconds)
+      } on ${report.adapter}`,
       `  ${dir}/report.html`,
     ].join("\n"),
   );
@@ -65,7 +67,8 @@ export function finish(report: RunReport, dir: string, json: boolean, progress: 
     before: { ...values(before), outcomes: before.outcomes },
     after: { ...values(after), outcomes: after.outcomes },
     change: comparison.passAt,
-    pairs: report.pairs.total,
+    recipe: report.recipe,
+    pairs: report.pairs?.total ?? null,
     seconds: report.timing.totalSeconds,
     stages: report.timing.stages,
     tokensPerSecond: report.timing.tokensPerSecond,

@@ -9,6 +9,7 @@ import { Markup, markup } from "./html.ts";
 import type { Transition } from "./outcomes.ts";
 import {
   exampleSection,
+  findingSection,
   headline,
   outcomeSection,
   pairSection,
@@ -22,7 +23,9 @@ import type { Comparison, Evaluation } from "./summary.ts";
 
 export interface RunReport {
   /** Of this format. */
-  version: 1;
+  version: 2;
+  /** The recipe by name, as `--recipe` knows it. */
+  recipe: string;
   command: string;
   seed: number;
   /** As the driver names it. */
@@ -42,9 +45,11 @@ export interface RunReport {
   after: Evaluation;
   comparison: Comparison;
   transition?: Transition;
-  pairs: { total: number; order: string; counts: PairCounts };
-  /** Metric rows under TRL's names, each with its `step`. */
-  training: { steps: number; metrics: MetricRow[] };
+  pairs?: { total: number; order: string; counts: PairCounts };
+  /** Stages that trained something, in their order: steps (iterations, on-policy) and metric rows under TRL's names. */
+  trainings: { stage: string; steps: number; metrics: MetricRow[] }[];
+  /** What else stages found, as tables: accuracy of a reward model by stratum, monitors, repairs. */
+  tables: ReportTable[];
   example?: PairExample;
   /** What a reader must know: limits, surprises. */
   notes: string[];
@@ -56,6 +61,14 @@ export interface RunReport {
     /** By stage: sampling, training. */
     tokensPerSecond: Record<string, number>;
   };
+}
+
+/** Texts stand as they are; numbers are shortened. */
+export interface ReportTable {
+  title: string;
+  columns: string[];
+  rows: (string | number | null)[][];
+  note?: string;
 }
 
 export type MetricRow = { step: number } & Record<string, number>;
@@ -102,11 +115,13 @@ export function reportHtml(report: RunReport): string {
       <body>
         <main>
     <h1>Etalon run report</h1>
-    <p class="sub">${report.model.dir} on ${report.data.name}, preference order <b>${report.pairs.order}</b>, seed
-      ${report.seed}</p>
+    <p class="sub">${report.model.dir} on ${report.data.name}, recipe <b>${report.recipe}</b>${
+    report.pairs && markup`, preference order <b>${report.pairs.order}</b>`
+  }, seed ${report.seed}</p>
     ${headline(report)}
     ${outcomeSection(report)}
-    ${trainingSection(report)}
+    ${report.trainings.map(trainingSection)}
+    ${report.tables.map(findingSection)}
     ${pairSection(report)}
     ${exampleSection(report)}
     ${tableSection(report)}

@@ -3,7 +3,7 @@ import { changePlot, type Curve, lineChart, outcomeBars } from "./charts.ts";
 import { count, interval, outcomeNames, percent, points, seconds, short } from "./format.ts";
 import { type Markup, markup } from "./html.ts";
 import { outcomeKinds } from "./outcomes.ts";
-import type { PairSide, RunReport } from "./report.ts";
+import type { PairSide, ReportTable, RunReport } from "./report.ts";
 import type { Evaluation } from "./summary.ts";
 
 export function headline({ before, after, comparison, data }: RunReport): Markup {
@@ -114,35 +114,44 @@ export function outcomeSection({ before, after, transition }: RunReport): Markup
   </section>`;
 }
 
-const curves: (Omit<Curve, "points"> & { metric: string })[] = [
-  { metric: "loss", title: "loss", hint: "should fall; a fall alone proves nothing" },
+const share = { range: [0, 1] as [number, number] };
+const curves: (Omit<Curve, "points" | "title"> & { metric: string })[] = [
+  { metric: "loss", hint: "should fall; a fall alone proves nothing" },
   {
     metric: "rewards/margins",
-    title: "rewards/margins",
     hint: "winner minus loser, in units of β log-probability",
     reference: { y: 0, label: "no preference" },
   },
   {
     metric: "rewards/accuracies",
-    title: "rewards/accuracies",
     hint: "share of pairs ranked right; 0 at the first step, where all are ties",
-    range: [0, 1],
+    ...share,
   },
   {
     metric: "rewards/chosen_falling",
-    title: "rewards/chosen_falling",
     hint: "share of winners that became less likely; near 1 means trouble",
-    range: [0, 1],
+    ...share,
   },
+  { metric: "mean_token_accuracy", hint: "share of completion tokens predicted right", ...share },
+  { metric: "accuracy", hint: "share of pairs the reward model ranks right", ...share },
+  { metric: "objective/scores", hint: "mean reward of the samples" },
+  { metric: "env/pass_rate", hint: "share of the samples that pass all tests", ...share },
+  { metric: "objective/kl", hint: "nats a sequence, against the model at the start", reference: { y: 0, label: "" } },
+  { metric: "policy/entropy_avg", hint: "nats a token; a collapse ends exploration" },
+  { metric: "loss/policy_avg", hint: "clipped surrogate" },
+  { metric: "val/explained_variance", hint: "of the returns, by the value head" },
+  { metric: "frac_reward_zero_std", hint: "groups that say nothing: all samples scored alike", ...share },
+  { metric: "monitor/steps_ratio", hint: "line events against the reference's; growth is padding" },
+  { metric: "monitor/fuel_share", hint: "samples that ran out of steps", ...share },
 ];
 
-export function trainingSection({ training }: RunReport): Markup {
+export function trainingSection({ stage, steps, metrics }: RunReport["trainings"][number]): Markup {
   const drawn = curves.flatMap(({ metric, ...curve }) => {
-    const points = training.metrics.filter((row) => metric in row).map((row) => ({ x: row.step, y: row[metric] }));
-    return points.length ? [lineChart({ ...curve, points })] : [];
+    const points = metrics.filter((row) => metric in row).map((row) => ({ x: row.step, y: row[metric] }));
+    return points.length ? [lineChart({ ...curve, title: metric, points })] : [];
   });
-  const last = training.metrics.at(-1);
-  return markup`<section><h2>Training: ${count(training.steps, "step")} of DPO</h2>
+  const last = metrics.at(-1);
+  return markup`<section><h2>Training: ${count(steps, "step")} of ${stage}</h2>
     ${
     drawn.length
       ? markup`<div class="charts">${drawn}</div>`
@@ -167,7 +176,27 @@ export function trainingSection({ training }: RunReport): Markup {
   }</section>`;
 }
 
+export function findingSection({ title, columns, rows, note }: ReportTable): Markup {
+  const cell = (value: string | number | null) =>
+    typeof value === "number" ? markup`<td class="n">${short(value)}</td>` : markup`<td>${value ?? "–"}</td>`;
+  return markup`
+    <section>
+      <h2>${title}</h2>
+      <div class="scroll">
+        <table>
+          <tr>${
+    columns.map((name, i) => markup`<th class="${typeof rows[0]?.[i] === "number" ? "n" : ""}">${name}</th>`)
+  }</tr>
+          ${rows.map((row) => markup`<tr>${row.map(cell)}</tr>`)}
+        </table>
+      </div>
+      ${note && markup`<p class="soft">${note}</p>`}
+    </section>
+  `;
+}
+
 export function pairSection({ pairs }: RunReport): Markup {
+  if (!pairs) return markup``;
   const { counts } = pairs;
   const reasons = Object.entries(counts.byReason).filter(([, n]) => n > 0);
   const most = Math.max(1, ...reasons.map(([, n]) => n));

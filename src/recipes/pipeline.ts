@@ -236,7 +236,8 @@ export async function* runPipeline(
   );
   const { microBatch: _a, sampleBatch: _b, ...options } = config;
   const report: RunReport = {
-    version: 1,
+    version: 2,
+    recipe: "eta-dpo",
     command: given.command,
     seed: config.seed,
     adapter: gpu.adapterName,
@@ -253,7 +254,8 @@ export async function* runPipeline(
     comparison: compareEvaluations(first, second, config.seed),
     transition: transition(before, after),
     pairs: { total: rows.length, order: config.order, counts },
-    training: { steps: rows.length > 0 ? config.steps : 0, metrics },
+    trainings: [{ stage: "dpo", steps: rows.length > 0 ? config.steps : 0, metrics }],
+    tables: [],
     example: rows.length > 0 ? example(rows, trainProblems) : undefined,
     notes,
     timing: {

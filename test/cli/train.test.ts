@@ -76,7 +76,7 @@ describe("train", () => {
     expect(summary.pairs).toBe(rest.pairs.total);
     expect(summary.adapter).toBe(rest.adapter);
     expect(timing.stages.map(({ name }: { name: string }) => name)).toContain("train");
-    expect(rest.training.metrics.map(({ step }: { step: number }) => step)).toEqual([1, 3, 6, 8]);
+    expect(rest.trainings[0].metrics.map(({ step }: { step: number }) => step)).toEqual([1, 3, 6, 8]);
     const total = (counts: Record<string, number>) => Object.values(counts).reduce((sum, n) => sum + n, 0);
     expect(total(rest.before.outcomes)).toBe(12);
     expect(await candidates("whole", "train")).toHaveLength(12);

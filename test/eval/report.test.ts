@@ -64,7 +64,10 @@ describe("the report page", () => {
     report.example = { problemId: evil, description: evil, reason: evil, test: evil, chosen: side, rejected: side };
     report.before.byFamily = { [evil]: { problems: 1, passAt1: 0 } };
     report.before.crashes = { [evil]: 1 };
-    report.training.metrics.at(-1)![evil] = 1;
+    report.recipe = evil;
+    report.trainings[0].metrics.at(-1)![evil] = 1;
+    report.trainings[0].stage = evil;
+    report.tables[0] = { title: evil, columns: [evil], rows: [[evil]], note: evil };
     report.timing.stages[0] = { name: evil, seconds: 1, detail: evil };
     report.timing.tokensPerSecond = { [evil]: 1 };
     const html = reportHtml(report);
@@ -105,10 +108,12 @@ describe("the report page", () => {
     report.before.steps = null;
     delete report.example;
     delete report.transition;
-    report.training = { steps: 0, metrics: [] };
+    report.trainings[0] = { stage: "dpo", steps: 0, metrics: [] };
+    delete report.pairs;
     report.notes = [];
     const html = reportHtml(report);
     expect(html).toContain("No step was taken");
+    expect(html).not.toContain("preference order");
     expect(html).not.toMatch(/NaN|undefined|\[object/);
     expect(unbalanced(html)).toBe(null);
     expect(reportHtml(sampleReport())).not.toMatch(/NaN|undefined|\[object/);

@@ -14,7 +14,8 @@ export function sampleReport(): RunReport {
   const [first, second] = [summarize(before, options), summarize(after, options)];
   const { pairs, counts } = makePairs(before, "eta");
   return {
-    version: 1,
+    version: 2,
+    recipe: "eta-dpo",
     command: "deno task train --seed 7 --out runs/first",
     seed: 7,
     adapter: "llvmpipe (LLVM 15.0.6, 256 bits)",
@@ -26,7 +27,13 @@ export function sampleReport(): RunReport {
     comparison: compareEvaluations(first, second, 7),
     transition: transition(before, after),
     pairs: { total: pairs.length, order: "eta", counts },
-    training: { steps: 60, metrics: curve() },
+    trainings: [{ stage: "dpo", steps: 60, metrics: curve() }],
+    tables: [{
+      title: "Reward model on held-out pairs",
+      columns: ["stratum", "pairs", "accuracy"],
+      rows: [["pass/fail", 40, 0.9], ["fail/fail", 12, null]],
+      note: "Only the second row says anything.",
+    }],
     example: {
       problemId: "micro/clamp/3",
       description:
