@@ -1,4 +1,4 @@
-/** Causal attention with grouped key/value heads, forward and backward without a T x T matrix (Dao et al. 2022). */
+/** Attention, causal or within whole rows, with grouped key/value heads, forward and backward without a T x T matrix (Dao et al. 2022). */
 import { elements, showTensor } from "../src/plan/mod.ts";
 import { attentionBackwardKeyValue, attentionBackwardQuery, attentionForward } from "./attention_variants.ts";
 import { type Plan, same, type Tensor } from "./kernel.ts";
@@ -14,6 +14,8 @@ export interface AttentionSizes {
   window?: number;
   /** [B,T] u32: a query sees keys of its own segment only (packed sequences). Ids never fall along a row. */
   segments?: Tensor;
+  /** false: a query sees keys before and behind it (encoders). Padding is kept out by a segment of its own. Default true. */
+  causal?: boolean;
 }
 
 /**
@@ -21,7 +23,7 @@ export interface AttentionSizes {
  * Scores are scaled by 1/sqrt(D). D is a multiple of 4.
  */
 export function attention(plan: Plan, qkv: Tensor, sizes: AttentionSizes): Tensor {
-  const { B, T, H, G, D, segments } = sizes;
+  const { B, T, H, G, D, segments, causal = true } = sizes;
   if (D % 4 !== 0) throw new Error(`Cannot record attention.forward: head size ${D} is no multiple of 4`);
   if (H % G !== 0) throw new Error(`Cannot record attention.forward: ${H} query heads over ${G} key/value heads`);
   const heads = { ...qkv, shape: [H + 2 * G, D] };
@@ -31,8 +33,13 @@ export function attention(plan: Plan, qkv: Tensor, sizes: AttentionSizes): Tenso
   if (sizes.window !== undefined && !(Number.isInteger(sizes.window) && sizes.window > 0)) {
     throw new Error(`Cannot record attention.forward: window ${sizes.window} over ${showTensor(qkv)}`);
   }
+  if (!causal && sizes.window !== undefined) {
+    throw new Error(
+      `Cannot record attention.forward: window ${sizes.window} over ${showTensor(qkv)}, which is not causal`,
+    );
+  }
   const window = Math.min(sizes.window ?? T, T);
-  const options = { B, T, H, G, D, window, segmented: segments !== undefined };
+  const options = { B, T, H, G, D, window, causal, segmented: segments !== undefined };
   // A kernel binds as many buffers with segments as without; without, it reads none of what stands there.
   const marks = segments ?? qkv;
   const y = plan.value("attended", [...qkv.shape.slice(0, -1), H * D]);

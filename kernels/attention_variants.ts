@@ -27,6 +27,8 @@ export interface Sizes {
   D: number;
   /** At most T. */
   window: number;
+  /** A query sees no key behind its own; else all keys of its segment. */
+  causal: boolean;
   /** Whether the second tensor holds segment ids. */
   segmented: boolean;
   /** Add to what d_qkv holds. */
@@ -72,7 +74,8 @@ const KEY_VALUE: Part = {
 };
 
 /** Pairs of a query and a key that it sees, segments apart. */
-const pairs = ({ B, T, H, window }: Sizes) => B * H * (T * window - window * (window - 1) / 2);
+const pairs = ({ B, T, H, window, causal }: Sizes) =>
+  causal ? B * H * (T * window - window * (window - 1) / 2) : B * H * T * T;
 
 /** Records a kernel whose workgroups own `rows` rows each; `header` gives the constants of its WGSL file. */
 function variant(
@@ -86,7 +89,7 @@ function variant(
     name,
     fits,
     record(plan, tensors, sizes) {
-      const { B, T, D, window, segmented, add } = sizes;
+      const { B, T, D, window, causal, segmented, add } = sizes;
       const { rows, header = "" } = shape(sizes, plan.traits);
       const { entry, bindings, heads, products } = part;
       // The head size is the length of arrays, which WGSL wants as a constant: one kernel per size.
@@ -97,7 +100,11 @@ function variant(
         tensors,
         {
           dims: { B, T, H: sizes.H, G: sizes.G, window, scale: 1 / Math.sqrt(D) },
-          constants: { SEGMENTED: Number(segmented), ...(part === FORWARD ? {} : { ADD: Number(add) }) },
+          constants: {
+            SEGMENTED: Number(segmented),
+            CAUSAL: Number(causal),
+            ...(part === FORWARD ? {} : { ADD: Number(add) }),
+          },
           workgroups: [Math.ceil(T / rows), B * sizes[heads], 1],
           flops: 2 * products * pairs(sizes) * D,
         },

@@ -1,5 +1,5 @@
 // header: const HEAD_SIZE = 32u;
-// Causal attention with online softmax (Milakov & Gimelshein 2018; Dao et al. 2022) and grouped key/value heads (GQA).
+// Attention, causal or within whole rows, with online softmax (Milakov & Gimelshein 2018; Dao et al. 2022) and grouped key/value heads (GQA).
 // qkv [B,T,H+2G,D]: query heads, key heads, value heads; y [B,T,H,D]; lse [B,H,T]. One invocation a query row; no T x T
 // matrix anywhere.
 struct Dims { B: u32, T: u32, H: u32, G: u32, window: u32, scale: f32 }
@@ -10,6 +10,7 @@ const D4 = HEAD_SIZE / 4u;
 @group(0) @binding(3) var<storage, read_write> y: array<vec4f>;
 @group(0) @binding(4) var<storage, read_write> lse: array<f32>;
 override SEGMENTED: bool = false;
+override CAUSAL: bool = true; // else all keys of the row, and no window
 
 @compute @workgroup_size(32)
 fn forward(@builtin(global_invocation_id) id: vec3u) {
@@ -26,7 +27,8 @@ fn forward(@builtin(global_invocation_id) id: vec3u) {
   // -1e30 and not -infinity: WGSL may assume that no infinities occur.
   var highest = -1e30;
   var total = 0.0;
-  for (var j = max(t + 1u, dims.window) - dims.window; j <= t; j++) {
+  let end = select(dims.T, t + 1u, CAUSAL);
+  for (var j = max(t + 1u, dims.window) - dims.window; j < end; j++) {
     if (SEGMENTED) { if (segments[b * dims.T + j] != segments[b * dims.T + t]) { continue; } }
     let key = (b * dims.T + j) * stride + (dims.H + g) * D4;
     let value = key + dims.G * D4;

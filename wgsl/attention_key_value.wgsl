@@ -1,5 +1,5 @@
 // header: const HEAD_SIZE = 32u;
-// The gradient of causal attention towards keys and values (Dao et al. 2022, algorithm 4) without atomics: each key
+// The gradient of attention towards keys and values (Dao et al. 2022, algorithm 4) without atomics: each key
 // walks the queries that see it, over all query heads of its group, and recomputes its probabilities from lse. Writes
 // the key and value heads of d_qkv.
 struct Dims { B: u32, T: u32, H: u32, G: u32, window: u32, scale: f32 }
@@ -11,6 +11,7 @@ const D4 = HEAD_SIZE / 4u;
 @group(0) @binding(4) var<storage, read> lse_delta: array<vec2f>; // [B,H,T] of (lse, sum over D of dy * y)
 @group(0) @binding(5) var<storage, read_write> d_qkv: array<vec4f>;
 override SEGMENTED: bool = false;
+override CAUSAL: bool = true; // else all keys of the row, and no window
 override ADD: bool = false;
 
 @compute @workgroup_size(32)
@@ -30,7 +31,7 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
   let share = dims.H / dims.G;
   let end = min(dims.T, j + dims.window);
   for (var h = g * share; h < (g + 1u) * share; h++) {
-    for (var t = j; t < end; t++) {
+    for (var t = select(0u, j, CAUSAL); t < end; t++) {
       if (SEGMENTED) { if (segments[b * dims.T + j] != segments[b * dims.T + t]) { continue; } }
       let row = (b * dims.T + t) * stride + h * D4;
       let from_y = ((b * dims.T + t) * dims.H + h) * D4;

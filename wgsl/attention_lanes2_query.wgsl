@@ -13,6 +13,7 @@ const KEYS = 16u;
 @group(0) @binding(6) var<storage, read_write> lse_delta: array<vec2f>;
 @group(0) @binding(7) var<storage, read_write> d_qkv: array<vec4f>;
 override SEGMENTED: bool = false;
+override CAUSAL: bool = true; // else all keys of the row, and no window
 override ADD: bool = false;
 
 // Columns 0 to 3 are what lanes 0 to 3 hold.
@@ -25,7 +26,7 @@ fn share(own: vec4f) -> mat4x4f {
 // Which of the four keys from j on the query at t sees.
 fn visible(t: u32, mine: u32, from_b: u32, j_first: u32) -> vec4<bool> {
   let j = j_first + vec4u(0u, 1u, 2u, 3u);
-  var seen = (j <= vec4u(t)) & (j + dims.window > vec4u(t));
+  var seen = (j <= vec4u(select(dims.T - 1u, t, CAUSAL))) & (j + dims.window > vec4u(t));
   if (SEGMENTED) {
     let at = from_b + min(j, vec4u(dims.T - 1u));
     seen &= vec4u(segments[at.x], segments[at.y], segments[at.z], segments[at.w]) == vec4u(mine);
@@ -61,10 +62,12 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) la
     mine0 = segments[from_b + t0];
     mine1 = segments[from_b + t1];
   }
-  let end = min(dims.T, first + SUBGROUP * ROWS);
+  let last_row = min(dims.T, first + SUBGROUP * ROWS) - 1u;
+  let end = select(dims.T, last_row + 1u, CAUSAL);
   for (var j0 = (max(first + 1u, dims.window) - dims.window) / KEYS * KEYS; j0 < end; j0 += KEYS) {
     if (SEGMENTED) {
       if (segments[from_b + min(j0 + KEYS - 1u, last_t)] < segments[from_b + first]) { continue; }
+      if (!CAUSAL) { if (segments[from_b + j0] > segments[from_b + last_row]) { break; } }
     }
     let key0 = (from_b + min(j0 + 0u + lane % 4u, last_t)) * stride + key_head;
     let key1 = (from_b + min(j0 + 4u + lane % 4u, last_t)) * stride + key_head;

@@ -11,6 +11,7 @@ const QUERIES = 16u;
 @group(0) @binding(4) var<storage, read> lse_delta: array<vec2f>; // [B,H,T] of (lse, sum over D of dy * y)
 @group(0) @binding(5) var<storage, read_write> d_qkv: array<vec4f>;
 override SEGMENTED: bool = false;
+override CAUSAL: bool = true; // else all keys of the row, and no window
 override ADD: bool = false;
 
 // Columns 0 to 3 are what lanes 0 to 3 hold.
@@ -29,7 +30,7 @@ fn share1(own: f32) -> vec4f {
 // Which of the four queries from t on see the key at j.
 fn visible(j: u32, mine: u32, from_b: u32, t_first: u32) -> vec4<bool> {
   let t = t_first + vec4u(0u, 1u, 2u, 3u);
-  var seen = (vec4u(j) <= t) & (j + vec4u(dims.window) > t) & (t < vec4u(dims.T));
+  var seen = (vec4u(select(0u, j, CAUSAL)) <= t) & (j + vec4u(dims.window) > t) & (t < vec4u(dims.T));
   if (SEGMENTED) {
     let at = from_b + min(t, vec4u(dims.T - 1u));
     seen &= vec4u(segments[at.x], segments[at.y], segments[at.z], segments[at.w]) == vec4u(mine);
@@ -78,10 +79,13 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) la
   let end = min(dims.T, last_key + dims.window);
   let heads = dims.H / dims.G;
   for (var h = g * heads; h < (g + 1u) * heads; h++) {
-    for (var tile = first / QUERIES * QUERIES; tile < end; tile += QUERIES) {
+    for (var tile = select(0u, first / QUERIES * QUERIES, CAUSAL); tile < end; tile += QUERIES) {
       if (SEGMENTED) {
         // Ids never fall along a row, so no later tile holds a query of the last key's segment.
         if (segments[from_b + tile] > segments[from_b + last_key]) { break; }
+        if (!CAUSAL) {
+          if (segments[from_b + min(tile + QUERIES - 1u, last_t)] < segments[from_b + first]) { continue; }
+        }
       }
       let t0 = min(tile + 0u + lane % 4u, last_t);
       let query0 = (from_b + t0) * stride + h * D4; let up0 = ((from_b + t0) * dims.H + h) * D4;

@@ -1,5 +1,5 @@
 // header: const HEAD_SIZE = 32u;
-// The gradient of causal attention towards the queries (Dao et al. 2022, algorithm 4) without atomics: each query walks
+// The gradient of attention towards the queries (Dao et al. 2022, algorithm 4) without atomics: each query walks
 // its keys and recomputes their probabilities from lse. Writes the query heads of d_qkv, and for the other half of the
 // gradient lse_delta [B,H,T] = (lse, sum over D of dy * y).
 struct Dims { B: u32, T: u32, H: u32, G: u32, window: u32, scale: f32 }
@@ -13,6 +13,7 @@ const D4 = HEAD_SIZE / 4u;
 @group(0) @binding(6) var<storage, read_write> lse_delta: array<vec2f>;
 @group(0) @binding(7) var<storage, read_write> d_qkv: array<vec4f>;
 override SEGMENTED: bool = false;
+override CAUSAL: bool = true; // else all keys of the row, and no window
 override ADD: bool = false;
 
 @compute @workgroup_size(32)
@@ -36,7 +37,8 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
   }
   let at = (b * dims.H + h) * dims.T + t;
   let known = lse[at];
-  for (var j = max(t + 1u, dims.window) - dims.window; j <= t; j++) {
+  let end = select(dims.T, t + 1u, CAUSAL);
+  for (var j = max(t + 1u, dims.window) - dims.window; j < end; j++) {
     if (SEGMENTED) { if (segments[b * dims.T + j] != segments[b * dims.T + t]) { continue; } }
     let key = (b * dims.T + j) * stride + (dims.H + g) * D4;
     let value = key + dims.G * D4;

@@ -14,6 +14,7 @@ const WIDE = CHUNKS * 8u + 1u; // one more than needed: neighbours of a column f
 @group(0) @binding(3) var<storage, read_write> y_out: array<vec4f>;
 @group(0) @binding(4) var<storage, read_write> lse: array<f32>;
 override SEGMENTED: bool = false;
+override CAUSAL: bool = true; // else all keys of the row, and no window
 var<workgroup> queries: array<vec4f, ROWS * WIDE>;
 var<workgroup> tile: array<vec4f, KEYS * 9u>;
 var<workgroup> weights: array<vec4f, KEYS * (Y + 1u)>; // [key][y] of the weights of y's four rows
@@ -57,11 +58,13 @@ fn forward(
   var sum = array<mat4x4f, CHUNKS>(); // column i: 4 dimensions of row i
   var highest = vec4f(-1e30);
   var total = vec4f(); // of this thread's keys
-  let end = min(dims.T, first + ROWS);
+  let last_row = min(dims.T, first + ROWS) - 1u;
+  let end = select(dims.T, last_row + 1u, CAUSAL);
   for (var j0 = (max(first + 1u, dims.window) - dims.window) / KEYS * KEYS; j0 < end; j0 += KEYS) {
     if (SEGMENTED) {
       // Ids never fall along a row, so a tile that ends before the first query's segment is past for all of them.
       if (segments[from_b + min(j0 + KEYS - 1u, last_t)] < segments[from_b + first]) { continue; }
+      if (!CAUSAL) { if (segments[from_b + j0] > segments[from_b + last_row]) { break; } }
     }
     var s = array<vec4f, 4>(); // of the keys x, x + 8, x + 16, x + 24: scores of the four rows
     for (var chunk = 0u; chunk < CHUNKS; chunk++) {
@@ -78,7 +81,7 @@ fn forward(
     var seen: array<vec4<bool>, 4>;
     for (var n = 0u; n < 4u; n++) {
       let j = j0 + x + 8u * n;
-      var sees = (vec4u(j) <= t) & (vec4u(j + dims.window) > t);
+      var sees = (vec4u(j) <= select(vec4u(last_t), t, CAUSAL)) & (vec4u(j + dims.window) > t);
       if (SEGMENTED) { sees &= vec4u(segments[from_b + min(j, last_t)]) == mine; }
       seen[n] = sees;
       most = max(most, select(vec4f(-1e30), s[n], sees));

@@ -14,6 +14,7 @@ const WIDE = CHUNKS * 8u + 1u;
 @group(0) @binding(4) var<storage, read> lse_delta: array<vec2f>; // [B,H,T] of (lse, sum over D of dy * y)
 @group(0) @binding(5) var<storage, read_write> d_qkv: array<vec4f>;
 override SEGMENTED: bool = false;
+override CAUSAL: bool = true; // else all keys of the row, and no window
 override ADD: bool = false;
 var<workgroup> keys: array<vec4f, ROWS * WIDE>;
 var<workgroup> values: array<vec4f, ROWS * WIDE>;
@@ -89,10 +90,13 @@ fn main(
   let end = min(dims.T, last_key + dims.window);
   let heads = dims.H / dims.G;
   for (var h = g * heads; h < (g + 1u) * heads; h++) {
-    for (var t0 = first / QUERIES * QUERIES; t0 < end; t0 += QUERIES) {
+    for (var t0 = select(0u, first / QUERIES * QUERIES, CAUSAL); t0 < end; t0 += QUERIES) {
       if (SEGMENTED) {
         // Ids never fall along a row, so no later tile holds a query of the last key's segment.
         if (segments[from_b + t0] > segments[from_b + last_key]) { break; }
+        if (!CAUSAL) {
+          if (segments[from_b + min(t0 + QUERIES - 1u, last_t)] < segments[from_b + first]) { continue; }
+        }
       }
       var s = array<vec4f, 4>();  // of the queries x, x + 8, x + 16, x + 24: scores of the four keys
       var dp = array<vec4f, 4>(); // and the gradients of their probabilities
@@ -109,7 +113,7 @@ fn main(
       for (var n = 0u; n < 4u; n++) {
         let t = t0 + x + 8u * n;
         let at = min(t, last_t);
-        var sees = (j <= vec4u(t)) & (j + dims.window > vec4u(t)) & vec4<bool>(t < dims.T);
+        var sees = (select(vec4u(), j, CAUSAL) <= vec4u(t)) & (j + dims.window > vec4u(t)) & vec4<bool>(t < dims.T);
         if (SEGMENTED) { sees &= vec4u(segments[from_b + at]) == mine; }
         s[n] = select(vec4f(), exp(s[n] - lse_delta[(b * dims.H + h) * dims.T + at].x), sees);
         weights[(x + 8u * n) * (Y + 1u) + y] = s[n];

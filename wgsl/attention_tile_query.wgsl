@@ -16,6 +16,7 @@ const WIDE = CHUNKS * 8u + 1u;
 @group(0) @binding(6) var<storage, read_write> lse_delta: array<vec2f>;
 @group(0) @binding(7) var<storage, read_write> d_qkv: array<vec4f>;
 override SEGMENTED: bool = false;
+override CAUSAL: bool = true; // else all keys of the row, and no window
 override ADD: bool = false;
 var<workgroup> queries: array<vec4f, ROWS * WIDE>;
 var<workgroup> ups: array<vec4f, ROWS * WIDE>;
@@ -78,10 +79,12 @@ fn main(
   delta = vec4f();
   for (var i = 0u; i < 8u; i++) { delta += weights[y * 8u + i]; }
   var sum = array<mat4x4f, CHUNKS>(); // column i: 4 dimensions of row i
-  let end = min(dims.T, first + ROWS);
+  let last_row = min(dims.T, first + ROWS) - 1u;
+  let end = select(dims.T, last_row + 1u, CAUSAL);
   for (var j0 = (max(first + 1u, dims.window) - dims.window) / KEYS * KEYS; j0 < end; j0 += KEYS) {
     if (SEGMENTED) {
       if (segments[from_b + min(j0 + KEYS - 1u, last_t)] < segments[from_b + first]) { continue; }
+      if (!CAUSAL) { if (segments[from_b + j0] > segments[from_b + last_row]) { break; } }
     }
     var s = array<vec4f, 4>();  // of the keys x, x + 8, x + 16, x + 24: scores of the four rows
     var dp = array<vec4f, 4>(); // and the gradients of their probabilities
@@ -107,7 +110,7 @@ fn main(
     }
     for (var n = 0u; n < 4u; n++) {
       let j = j0 + x + 8u * n;
-      var sees = (vec4u(j) <= t) & (vec4u(j + dims.window) > t);
+      var sees = (vec4u(j) <= select(vec4u(last_t), t, CAUSAL)) & (vec4u(j + dims.window) > t);
       if (SEGMENTED) { sees &= vec4u(segments[from_b + min(j, last_t)]) == mine; }
       weights[(x + 8u * n) * (Y + 1u) + y] = select(vec4f(), exp(s[n] - known), sees) * (dp[n] - delta);
     }

@@ -55,6 +55,7 @@ interface Case {
   window?: number;
   /** Lengths of the segments of each row; the rest of the row is one more. */
   packed?: number[][];
+  causal?: boolean;
   /** Software adapters compile the larger kernels slowly: as values, what is written and what is added to are two kernels. */
   modes?: ("weights" | "values")[];
 }
@@ -62,6 +63,7 @@ interface Case {
 const LANES: Case[] = [
   { B: 2, T: 67, H: 2, G: 1, D: 4, modes: ["values"] },
   { B: 1, T: 69, H: 1, G: 1, D: 12, window: 35, packed: [[3, 1, 38]], modes: ["weights"] },
+  { B: 2, T: 67, H: 2, G: 1, D: 4, packed: [[40], [5, 30]], causal: false, modes: ["weights"] },
 ];
 const CASES: Record<string, Case[]> = {
   row: [
@@ -72,6 +74,8 @@ const CASES: Record<string, Case[]> = {
     { B: 1, T: 21, H: 2, G: 1, D: 4, window: 6 },
     { B: 2, T: 19, H: 2, G: 1, D: 4, packed: [[5, 1, 9], [17]] },
     { B: 1, T: 23, H: 1, G: 1, D: 8, window: 4, packed: [[11, 3]] },
+    { B: 2, T: 9, H: 4, G: 2, D: 4, causal: false },
+    { B: 2, T: 37, H: 2, G: 1, D: 4, packed: [[5, 1, 29], [36]], causal: false },
   ],
   lanes2: LANES,
   lanes4: LANES,
@@ -79,6 +83,7 @@ const CASES: Record<string, Case[]> = {
   tile: [
     { B: 1, T: 67, H: 2, G: 1, D: 4, modes: ["values"] },
     { B: 1, T: 69, H: 1, G: 1, D: 36, window: 35, packed: [[3, 1, 38]], modes: ["weights"] },
+    { B: 1, T: 75, H: 2, G: 1, D: 4, packed: [[34, 1]], causal: false, modes: ["weights"] },
   ],
 };
 const OPS = [attentionForward, attentionBackwardQuery, attentionBackwardKeyValue];
@@ -90,9 +95,13 @@ test("every variant has its cases", () => {
 for (const [name, cases] of Object.entries(CASES)) {
   describe(`attention as ${name} agrees with plain softmax, forward and gradient`, () => {
     beforeAll(() => OPS.forEach((op) => gpu.choices.force(op.name, name)));
-    for (const { window, packed, modes, ...shape } of cases) {
+    for (const { window, packed, causal, modes, ...shape } of cases) {
       const { B, T, H, G, D } = shape;
-      const more = [window && `window ${window}`, packed && `segments of ${packed.join(" and ")}`].filter(Boolean);
+      const more = [
+        causal === false && "not causal",
+        window && `window ${window}`,
+        packed && `segments of ${packed.join(" and ")}`,
+      ].filter(Boolean);
       test([`${B} x ${T} tokens, ${H} heads over ${G}, size ${D}`, ...more].join(", "), async () => {
         const segments = packed && Uint32Array.from(packed.flatMap((lengths) => {
           const ids = lengths.flatMap((length, i) => new Array<number>(length).fill(i + 3));
@@ -105,9 +114,9 @@ for (const [name, cases] of Object.entries(CASES)) {
           modes,
           record(plan, t) {
             recorded = plan;
-            return attention(plan, t.qkv, { ...shape, window, segments: t.segments });
+            return attention(plan, t.qkv, { ...shape, window, causal, segments: t.segments });
           },
-          reference: (v) => reference.attention(v.qkv, { ...shape, window, segments }),
+          reference: (v) => reference.attention(v.qkv, { ...shape, window, causal, segments }),
         });
         const used = recorded!.picks.filter((pick) => OPS.includes(pick.op)).map((pick) => pick.variant);
         expect(used, "two recordings of three kernels").toEqual(new Array(6).fill(name));
@@ -135,5 +144,9 @@ describe("attention refuses", () => {
   test("a window of nothing", () =>
     expect(() => attention(plan, qkv(64), { ...sizes, window: 0 })).toThrow(
       "Cannot record attention.forward: window 0 over qkv [2,5,64]",
+    ));
+  test("a window over keys on both sides", () =>
+    expect(() => attention(plan, qkv(64), { ...sizes, causal: false, window: 3 })).toThrow(
+      "Cannot record attention.forward: window 3 over qkv [2,5,64], which is not causal",
     ));
 });

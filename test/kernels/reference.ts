@@ -78,10 +78,11 @@ interface AttentionSizes {
   D: number;
   window?: number;
   segments?: ArrayLike<number>;
+  causal?: boolean;
 }
 
 /** One query at position t of sequence b, head h, against the keys it sees: plain softmax, no tricks. qkv [B,T,H+2G,D]. */
-export function attention(qkv: F64, { B, T, H, G, D, window = T, segments }: AttentionSizes): F64 {
+export function attention(qkv: F64, { B, T, H, G, D, window = T, segments, causal = true }: AttentionSizes): F64 {
   const y = zeros(B * T * H * D);
   const at = (b: number, t: number, head: number) => ((b * T + t) * (H + 2 * G) + head) * D;
   for (let b = 0; b < B; b++) {
@@ -89,7 +90,7 @@ export function attention(qkv: F64, { B, T, H, G, D, window = T, segments }: Att
       const g = Math.floor(h / (H / G));
       for (let t = 0; t < T; t++) {
         const seen: number[] = [];
-        for (let j = 0; j <= t; j++) {
+        for (let j = 0; j <= (causal ? t : T - 1); j++) {
           if (j > t - window && (!segments || segments[b * T + j] === segments[b * T + t])) seen.push(j);
         }
         const scores = seen.map((j) => {

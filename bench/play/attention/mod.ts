@@ -54,7 +54,7 @@ export const attention: Op = {
           name: VARIANTS[name],
           record(plan: Plan, [qkv]: readonly Tensor[]) {
             const y = plan.value("y", [B * T, H * D]);
-            const all = { ...sizes, window: T, segmented: false, add: false };
+            const all = { ...sizes, window: T, causal: true, segmented: false, add: false };
             const variant = attentionForward.variants.find((each) => each.name === name)!;
             // An adapter without subgroups or with little workgroup memory shows what it runs instead.
             const runs = variant.fits(all, plan.traits) ? variant : attentionForward.variants[0];
