@@ -18,6 +18,7 @@ import { ADAMW } from "../optim/adamw.ts";
 import { positionsOf, type Sequence } from "./batches.ts";
 import { createDpoStep, type DpoStepOptions, type PreferencePair } from "./dpo_step.ts";
 import type { TrainingEvent } from "./events.ts";
+import { whole } from "./policy.ts";
 import { sequenceLogprobs } from "./scorer.ts";
 import { type LoopConfig, trainingLoop } from "./training_loop.ts";
 
@@ -81,7 +82,7 @@ export async function* trainDpo(
   if (given.pairs.length === 0) throw new Error("Cannot train: no preference pairs");
   const pairs = await withReference(config, given);
   const longest = Math.max(...pairs.flatMap(({ chosen, rejected }) => [positionsOf(chosen), positionsOf(rejected)]));
-  const engine = await createDpoStep(model, dpoStepOptions(config, padId, longest));
+  const engine = await createDpoStep(whole(model), dpoStepOptions(config, padId, longest));
   yield* trainingLoop(config, { ...given, trained: model }, pairs, engine, signal);
 }
 

@@ -3,20 +3,28 @@ import { compile, createReader, type Executable, persistent, Plan, write } from 
 import { accumulateInto, DPO_METRICS } from "../../kernels/mod.ts";
 import { dpoLoss, type DpoTensors } from "../loss/dpo.ts";
 import { tokenMetrics } from "../loss/sft.ts";
-import type { Llama } from "../model/llama.ts";
+import type { PreferenceOptions } from "../loss/preference.ts";
 import { saveMemory, type Saving } from "../model/saving.ts";
 import { type AdamWConfig, createOptimizer } from "../optim/adamw.ts";
 import { type BatchArrays, batchArrays, bucketOf, positionsOf, type Sequence } from "./batches.ts";
 import { fittingRows, packedArrays, packedShape, packPairs, rowCounts } from "./packing.ts";
 import { type BatchInputs, batchInputs, destroyInputs, score, writeBatch } from "./scorer.ts";
+import type { Policy } from "./policy.ts";
 import type { StepEngine } from "./training_loop.ts";
 
 export interface PreferencePair {
   chosen: Sequence;
   rejected: Sequence;
-  /** Sums of completion log-probabilities under the frozen reference. */
+  /** Weighted sums of completion log-probabilities under the frozen reference; 0 where the loss needs none. */
   referenceChosen: number;
   referenceRejected: number;
+  /** Of every completion token, EOS included; all 1 by default. The reference sums are taken with the same weights. */
+  chosenWeights?: ArrayLike<number>;
+  rejectedWeights?: ArrayLike<number>;
+  /** By how much the winner is to lead, in units of the rewards; default 0. */
+  margin?: number;
+  /** The chance that this label is wrong; default that of the step. */
+  labelSmoothing?: number;
 }
 
 interface Compiled {
@@ -26,12 +34,10 @@ interface Compiled {
   executable: Executable;
 }
 
-export interface DpoStepOptions extends Saving {
+export interface DpoStepOptions extends Saving, PreferenceOptions {
   /** Pairs that run at a time, each sequence in a row of its own; packed, as many positions. */
   microBatch: number;
   padId: number;
-  beta: number;
-  labelSmoothing: number;
   /** Weight of the SFT term on winners. */
   alpha: number;
   adamw: AdamWConfig;
@@ -54,7 +60,11 @@ interface PairBatch {
   winner: (position: number) => boolean;
 }
 
-export async function createDpoStep(model: Llama, options: DpoStepOptions): Promise<StepEngine<PreferencePair>> {
+/** Trains what the policy says: all weights, or adapters alone. */
+export async function createDpoStep(
+  { model, trained }: Pick<Policy, "model" | "trained">,
+  options: DpoStepOptions,
+): Promise<StepEngine<PreferencePair>> {
   const { gpu } = model;
   const { maxPositions } = model.config;
   const { microBatch: P, padId, alpha, pack = false } = options;
@@ -66,7 +76,7 @@ export async function createDpoStep(model: Llama, options: DpoStepOptions): Prom
   const tokenSums = persistent(gpu, "dpo.tokens", [3]);
   const hyper = persistent(gpu, "dpo.hyper", [2]);
   write(gpu, hyper, Float32Array.of(options.beta, options.labelSmoothing));
-  const optimizer = await createOptimizer(gpu, model.weights, options.adamw);
+  const optimizer = await createOptimizer(gpu, trained.weights, options.adamw);
   const reader = createReader(gpu, [lossSum, pairSums, tokenSums, optimizer.norm]);
 
   async function planFor(rows: number, T: number): Promise<Compiled> {

@@ -10,6 +10,7 @@ import { createLlama } from "../model/llama.ts";
 import { bucketOf } from "./batches.ts";
 import { type DpoConfig, dpoStepOptions } from "./dpo.ts";
 import { createDpoStep } from "./dpo_step.ts";
+import { whole } from "./policy.ts";
 import { createScorer } from "./scorer.ts";
 import { type SftConfig, sftStepOptions } from "./sft.ts";
 import { createSftStep } from "./sft_step.ts";
@@ -65,7 +66,7 @@ export async function predict(gpu: Gpu, workload: Workload): Promise<Prediction>
     const { config, sampling } = workload;
     if (sampling) await createGenerator(model, sampling.B, sampling.S);
     (await createScorer(model, 2 * config.microBatch, bucketOf(lengths[0], maxPositions))).destroy(); // the sums of the reference
-    const step = await createDpoStep(model, dpoStepOptions(config, 0, lengths[0]));
+    const step = await createDpoStep(whole(model), dpoStepOptions(config, 0, lengths[0]));
     for (const sequence of sequences) {
       await step.accumulate([{ chosen: sequence, rejected: sequence, referenceChosen: 0, referenceRejected: 0 }]);
     }

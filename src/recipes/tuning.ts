@@ -6,6 +6,7 @@ import type { Llama } from "../model/llama.ts";
 import { ADAMW } from "../optim/adamw.ts";
 import type { Sequence } from "./batches.ts";
 import { createDpoStep } from "./dpo_step.ts";
+import { whole } from "./policy.ts";
 import { createSftStep } from "./sft_step.ts";
 
 /** Raised when kernels or their timing change so that old winners mean nothing. */
@@ -86,7 +87,13 @@ export async function useRecipes(model: Llama, { batch, tokens, samples }: TuneS
   await sft.accumulate(rows);
   sft.destroy();
   const pairs = Math.max(1, batch >> 1);
-  const dpo = await createDpoStep(model, { microBatch: pairs, beta: 0.1, labelSmoothing: 0, alpha: 1, ...common });
+  const dpo = await createDpoStep(whole(model), {
+    microBatch: pairs,
+    beta: 0.1,
+    labelSmoothing: 0,
+    alpha: 1,
+    ...common,
+  });
   await dpo.accumulate(
     rows.slice(0, pairs).map((chosen) => ({ chosen, rejected: row(), referenceChosen: 0, referenceRejected: 0 })),
   );

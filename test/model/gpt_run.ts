@@ -6,6 +6,7 @@ import { setWeights } from "../../src/model/weights.ts";
 import { createLlama, initialize } from "../../src/model/llama.ts";
 import { ADAMW, createOptimizer } from "../../src/optim/adamw.ts";
 import { createDpoStep } from "../../src/recipes/dpo_step.ts";
+import { whole } from "../../src/recipes/policy.ts";
 import type { Sequence } from "../../src/recipes/batches.ts";
 import { batchOf, initialWeights, optimizer, shapes } from "../../bench/peers/workload.ts";
 
@@ -63,7 +64,7 @@ export async function dpoLosses(gpu: Gpu, steps: number): Promise<number[]> {
     referenceRejected: -4.3 * (length - 1),
   }));
   const options = { microBatch: 3, padId: 0, adamw: ADAMW, recompute: "none" as const };
-  const step = await createDpoStep(model, { beta: 0.1, alpha: 1, labelSmoothing: 0, ...options });
+  const step = await createDpoStep(whole(model), { beta: 0.1, alpha: 1, labelSmoothing: 0, ...options });
   const losses: number[] = [];
   for (let i = 1; i <= steps; i++) {
     await step.accumulate(pairs);

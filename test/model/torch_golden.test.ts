@@ -18,6 +18,7 @@ import { batchArrays, type Sequence } from "../../src/recipes/batches.ts";
 import { batchInputs, sequenceLogprobs, writeBatch } from "../../src/recipes/scorer.ts";
 import { createSftStep } from "../../src/recipes/sft_step.ts";
 import { createDpoStep } from "../../src/recipes/dpo_step.ts";
+import { whole } from "../../src/recipes/policy.ts";
 import { expectClose } from "../kernels/check_op.ts";
 
 // test/golden/llama_torch.py made these files with torch autograd in float64; every weight, gradient and loss is its own.
@@ -159,7 +160,7 @@ for (const folder of ["llama_torch_untied", "llama_torch_tied"]) {
         adamw,
         recompute: "none" as const,
       };
-      const step = await createDpoStep(model, options);
+      const step = await createDpoStep(whole(model), options);
       for (const [i, want] of dpo.steps.entries()) {
         await step.accumulate(pairs);
         await step.optimizer.update(i + 1, o.lr);

@@ -4,6 +4,7 @@ import { createLlama, initialize } from "../../src/model/llama.ts";
 import type { LlamaConfig } from "../../src/model/config.ts";
 import { ADAMW } from "../../src/optim/adamw.ts";
 import { createDpoStep } from "../../src/recipes/dpo_step.ts";
+import { whole } from "../../src/recipes/policy.ts";
 import { createSftStep } from "../../src/recipes/sft_step.ts";
 import type { Sequence } from "../../src/recipes/batches.ts";
 import { random } from "../kernels/check_op.ts";
@@ -76,7 +77,13 @@ describe("a training step", () => {
     initialize(model, 5);
     const options = { padId: 0, adamw: ADAMW, recompute: "none" as const };
     const sft = await createSftStep(model, { microBatch: 4, ...options });
-    const dpo = await createDpoStep(model, { microBatch: 2, beta: 0.1, alpha: 0.1, labelSmoothing: 0, ...options });
+    const dpo = await createDpoStep(whole(model), {
+      microBatch: 2,
+      beta: 0.1,
+      alpha: 0.1,
+      labelSmoothing: 0,
+      ...options,
+    });
     const batch = sequences(6);
     const pairs = [0, 2, 4].map((i) => ({
       chosen: batch[i],

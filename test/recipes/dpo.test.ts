@@ -5,6 +5,7 @@ import type { Llama } from "../../src/model/llama.ts";
 import { ADAMW } from "../../src/optim/adamw.ts";
 import { DPO, type DpoConfig, trainDpo } from "../../src/recipes/dpo.ts";
 import { createDpoStep, type PreferencePair } from "../../src/recipes/dpo_step.ts";
+import { whole } from "../../src/recipes/policy.ts";
 import { sequenceLogprobs } from "../../src/recipes/scorer.ts";
 import { checkpointHashes, metricsOf, PAD, pairs, tinyLlama } from "./tiny.ts";
 import type { Recompute } from "../../src/model/saving.ts";
@@ -133,7 +134,7 @@ describe("a DPO step", () => {
       change({ ...pair, referenceChosen: sums[2 * i] - i / 4, referenceRejected: sums[2 * i + 1] + i / 8 - 0.5 })
     );
     const options = { microBatch, padId: PAD, beta: 0.5, alpha: 0, labelSmoothing: 0, adamw: ADAMW, recompute };
-    const trainer = await createDpoStep(model, options);
+    const trainer = await createDpoStep(whole(model), options);
     await trainer.accumulate(shifted);
     await trainer.optimizer.update(1, 1e-3);
     const metrics = await trainer.metrics(1);

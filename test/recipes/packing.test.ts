@@ -5,6 +5,7 @@ import { memoryHost } from "../../src/host/memory.ts";
 import { ADAMW } from "../../src/optim/adamw.ts";
 import { positionsOf, type Sequence } from "../../src/recipes/batches.ts";
 import { createDpoStep, type PreferencePair } from "../../src/recipes/dpo_step.ts";
+import { whole } from "../../src/recipes/policy.ts";
 import {
   fittingRows,
   packedArrays,
@@ -167,7 +168,7 @@ describe("packed rows give what rows of their own give", () => {
     const step = async (pack: boolean) => {
       const model = tinyLlama(gpu, 3, { L: 2 });
       const options = { beta: 0.3, alpha: 0.5, labelSmoothing: 0.1, adamw: ADAMW, recompute: "none" as const };
-      const trainer = await createDpoStep(model, { microBatch: pack ? 1 : 4, padId: PAD, pack, ...options });
+      const trainer = await createDpoStep(whole(model), { microBatch: pack ? 1 : 4, padId: PAD, pack, ...options });
       const tokens = await trainer.accumulate(data);
       const gradients = await gradientsOf(model);
       await trainer.optimizer.update(1, 1e-3);
