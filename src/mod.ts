@@ -34,6 +34,8 @@ export { loadProblems } from "./data/datasets.ts";
 export { description, type Problem, programJob, stdioForm } from "./data/problem.ts";
 export { microCorpus, microProblems } from "./data/micro/micro.ts";
 export { createPool, type Pool } from "./trace/pool.ts";
+export { hash53, shortResult } from "./trace/short_result.ts";
+export type { Sample } from "./data/pairs.ts";
 export { orders } from "./trace/heuristics.ts";
 export { formatTrace, type TraceDocument, traceDocument, traceText } from "./trace/serialize.ts";
 export { parseTraceText } from "./trace/parse_text.ts";

@@ -1,6 +1,7 @@
 /** `etalon trace --candidates`: judges a whole set in parallel, and goes on where an earlier run stopped. */
 import { createPool, type Limits, loadProblems, type Pool, type Problem, type ProgramResult, sha256 } from "../mod.ts";
 import { denoHost } from "../host/deno.ts";
+import { inOrder } from "./in_order.ts";
 import { interruptSignal } from "./interrupt.ts";
 import { dataPath } from "./problems.ts";
 import { terminalProgress } from "./progress.ts";
@@ -18,9 +19,6 @@ interface ResultRow extends ProgramResult {
   sample: number | string;
   count: number;
 }
-
-/** So many results may wait for a slower one before them: lines are written in input order. */
-const WINDOW = 128;
 
 export async function runCandidates(path: string, options: TraceOptions, limits: Partial<Limits>): Promise<void> {
   const { out, workers, trace } = options;
@@ -69,7 +67,7 @@ export async function runCandidates(path: string, options: TraceOptions, limits:
 }
 
 /** All problems of the files named, and what identifies each file. */
-async function readProblems(names: string[]): Promise<{ problems: Problem[]; sources: unknown[] }> {
+export async function readProblems(names: string[]): Promise<{ problems: Problem[]; sources: unknown[] }> {
   const host = denoHost();
   const problems: Problem[] = [];
   const sources: unknown[] = [];
@@ -85,48 +83,6 @@ async function readProblems(names: string[]): Promise<{ problems: Problem[]; sou
     sources.push({ path, sha256: await sha256(JSON.stringify(read)) });
   }
   return { problems, sources };
-}
-
-/**
- * Runs what `rows` yields, `atOnce` at a time (two a worker: an interpreter that is done finds the next program
- * waiting). `write` gets the results in order, `first` being the number of the first.
- */
-async function inOrder(
-  rows: AsyncGenerator<Candidate>,
-  run: (candidate: Candidate) => Promise<ResultRow>,
-  first: number,
-  atOnce: number,
-  signal: AbortSignal,
-  write: (row: ResultRow) => boolean,
-): Promise<"done" | "interrupted" | "closed"> {
-  const finished = new Map<number, ResultRow>();
-  let next = first; // to be written
-  let open = true;
-  let moved = Promise.withResolvers<void>();
-  const ends = new Promise<void>((resolve) => signal.addEventListener("abort", () => resolve(), { once: true }));
-
-  async function work() {
-    while (open && !signal.aborted) {
-      const { value: candidate, done } = await rows.next();
-      if (done) return;
-      while (candidate.index - next >= WINDOW && open && !signal.aborted) await Promise.race([moved.promise, ends]);
-      if (!open || signal.aborted) return;
-      finished.set(candidate.index, await run(candidate));
-      for (let row = finished.get(next); open && row; row = finished.get(++next)) {
-        finished.delete(next);
-        open = write(row);
-      }
-      moved.resolve();
-      moved = Promise.withResolvers();
-    }
-  }
-
-  try {
-    await Promise.all(Array.from({ length: atOnce }, work));
-  } finally {
-    await rows.return(undefined);
-  }
-  return !open ? "closed" : signal.aborted ? "interrupted" : "done";
 }
 
 async function judge(pool: Pool, candidate: Candidate, limits: Partial<Limits>): Promise<ResultRow> {

@@ -14,6 +14,9 @@ export interface Candidate {
   sample: number | string;
   /** How many identical samples the row stands for. */
   count: number;
+  /** The answer as written, and how it is to be run: after the prompt, alone, or alone on stdin. */
+  code: string;
+  codeMode: "completion" | "program" | "stdio-program";
   job: ProgramJob;
 }
 
@@ -70,7 +73,10 @@ export async function* readCandidates(
     const sample = optional(row, "sample", isNumberOrText, "a number or text", where) ?? number;
     const count = optional(row, "count", isCount, "a whole number from 1", where) ?? 1;
     const job = { ...programJob(inForm(problem, codeMode, where), code, trace), id: `${series}#${sample}` };
-    if (index >= (options.from ?? 0)) yield { index, line, problemId: problem.id, model, sample, count, job };
+    if (index >= (options.from ?? 0)) {
+      const mode = codeMode as Candidate["codeMode"]; // inForm() has checked it
+      yield { index, line, problemId: problem.id, model, sample, count, code, codeMode: mode, job };
+    }
     index++;
   }
 }

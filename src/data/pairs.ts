@@ -32,6 +32,10 @@ export interface Sample {
   /** The end token was seen. */
   finished: boolean;
   result: ProgramResult;
+  /** Equal for the same program in another dress, such as its normalised syntax tree; without it, its tokens decide. */
+  programKey?: string;
+  /** How many identical samples this one stands for; 1 if missing. */
+  count?: number;
   /** Per test, from groupAgreement(); null or missing where the problem has no sibling. */
   agreement?: number[] | null;
 }
