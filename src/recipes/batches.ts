@@ -56,6 +56,16 @@ export function batchArrays(sequences: readonly Sequence[], B: number, T: number
   return { ids, targets, mask, counts };
 }
 
+/** Puts token weights in the place of the ones that a mask has from position `start` on. Error: another number of them. */
+export function placeWeights(mask: Float32Array, start: number, sequence: Sequence, weights: ArrayLike<number>): void {
+  const { tokens, promptLength } = sequence;
+  const completion = tokens.length - promptLength;
+  if (weights.length !== completion) {
+    throw new Error(`Cannot weigh a sequence: ${weights.length} weights for ${completion} completion tokens`);
+  }
+  mask.set(Array.from(weights), start + promptLength - 1);
+}
+
 /** Positions a sequence needs. */
 export function positionsOf(sequence: Sequence): number {
   return sequence.tokens.length - 1;

@@ -3,7 +3,7 @@ import { compile, type Executable, persistent, Plan, type Tensor, write } from "
 import { type TokenLogprob, tokenLogprob, weightedSum } from "../../kernels/mod.ts";
 import type { Recompute } from "../model/saving.ts";
 import { attendWithin, forward, headWeight, type Llama } from "../model/llama.ts";
-import { type BatchArrays, batchArrays, bucketOf, positionsOf, type Sequence } from "./batches.ts";
+import { type BatchArrays, batchArrays, bucketOf, placeWeights, positionsOf, type Sequence } from "./batches.ts";
 import type { PackedArrays } from "./packing.ts";
 
 export interface BatchInputs {
@@ -59,12 +59,16 @@ export function destroyInputs(inputs: object): void {
   for (const value of Object.values(inputs)) (value as Tensor | undefined)?.storage?.buffer?.destroy();
 }
 
-/** Sums of completion log-probabilities of sequences, in the order given: the reference of DPO. */
+/**
+ * Sums of completion log-probabilities of sequences, in the order given: the reference of DPO. `weights` multiply them token
+ * by token where there are any, one number for each completion token of a sequence.
+ */
 export async function sequenceLogprobs(
   model: Llama,
   sequences: readonly Sequence[],
   B: number,
   padId: number,
+  weights: readonly (ArrayLike<number> | undefined)[] = [],
 ): Promise<Float32Array> {
   const sums = new Float32Array(sequences.length);
   const byBucket = new Map<number, number[]>();
@@ -76,7 +80,9 @@ export async function sequenceLogprobs(
     const { inputs, executable, reader, destroy } = await createScorer(model, B, T);
     for (let start = 0; start < members.length; start += B) {
       const batch = members.slice(start, start + B);
-      writeBatch(model, inputs, batchArrays(batch.map((i) => sequences[i]), B, T, padId));
+      const arrays = batchArrays(batch.map((i) => sequences[i]), B, T, padId);
+      batch.forEach((i, b) => weights[i] && placeWeights(arrays.mask, b * T, sequences[i], weights[i]));
+      writeBatch(model, inputs, arrays);
       await executable.run();
       const [got] = await reader.read();
       batch.forEach((i, b) => sums[i] = got[b]);
