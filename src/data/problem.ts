@@ -9,6 +9,8 @@ export interface Problem {
   split: string;
   /** What the model is given, to the byte (see prompts.ts). In completion mode also the head of the program. */
   prompt: string;
+  /** What the model is given where that is more than the prompt, as a repair's; answers still belong to the prompt. */
+  ask?: string;
   /** The function the tests call; empty for programs that read stdin. */
   entryPoint: string;
   /** A solution known to be right: a body in completion mode, a program otherwise. */
@@ -30,6 +32,11 @@ export interface Problem {
 export function description(problem: Problem): string {
   const text = problem.meta?.description;
   return typeof text === "string" ? text : problem.prompt;
+}
+
+/** The text that a model continues. */
+export function askedText({ ask, prompt }: Problem): string {
+  return ask ?? prompt;
 }
 
 /** The full program text of one answer. */

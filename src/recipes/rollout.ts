@@ -1,7 +1,7 @@
 /** Phase 1 and 2 of every recipe: sample programs from the model, run each under the tracer, keep both on disk. */
 import { groupAgreement } from "../trace/agreement.ts";
 import type { Sample } from "../data/pairs.ts";
-import { type Problem, programJob } from "../data/problem.ts";
+import { askedText, type Problem, programJob } from "../data/problem.ts";
 import { decodeContinuation, type Tokenizer } from "../data/tokenizer.ts";
 import { toJsonl } from "../files/jsonl.ts";
 import type { Host } from "../host/host.ts";
@@ -70,7 +70,7 @@ export async function* sampleTraced(
   const { pool, generator, tokenizer } = given;
   const prompts = new Map<Problem, number[]>(); // one for all draws of a problem
   for (const { problem } of draws) {
-    if (!prompts.has(problem)) prompts.set(problem, promptTokens(tokenizer, problem.prompt));
+    if (!prompts.has(problem)) prompts.set(problem, promptTokens(tokenizer, askedText(problem)));
   }
   const requests = draws.map(({ problem, stream }) => {
     const prompt = prompts.get(problem)!;
