@@ -71,14 +71,15 @@ export function errorLines({ trace, error }: Evidence): number[] {
   return crash ? [...new Set([crash.line, crash.entryLine])] : [];
 }
 
-/** Lines that ran come from the whole run, calls only from the events that were kept. */
-function executedStatements(table: StatementTable, trace: Trace | undefined): Set<number> {
+/** Statements that had a line event or, of function headers, a call. Lines that ran come from the whole run, calls only from the events that were kept. */
+export function executedStatements(table: StatementTable, trace: Trace | undefined): Set<number> {
   if (!trace) return new Set();
   const calls = trace.events.filter((event) => event.event_type === "call").map((event) => event.line_number);
   return statementsOn(table, [...trace.lines_covered, ...calls]);
 }
 
-function statementsOn(table: StatementTable, lines: readonly (number | null | undefined)[]): Set<number> {
+/** Statements that own a byte of one of the lines (1-based; null and 0 are none). */
+export function statementsOn(table: StatementTable, lines: readonly (number | null | undefined)[]): Set<number> {
   return new Set(lines.flatMap((line) => table.onLine.get(line ?? 0) ?? []));
 }
 
