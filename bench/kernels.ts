@@ -6,7 +6,16 @@ import { gigaPerSecond } from "./units.ts";
 import { destroyModel, randomModel, recordMicroStep, recordUpdate, type Shape } from "./workload.ts";
 
 /** Kernels that read what they write. */
-const IN_PLACE = ["adamw", "adamw8", "token_logprob.backward", "activation.backward", "rope", "rope4", "scale"];
+const IN_PLACE = [
+  "adamw",
+  "adamw8",
+  "token_logprob.backward",
+  "token_logprob.backward_aux",
+  "activation.backward",
+  "rope",
+  "rope4",
+  "scale",
+];
 
 /** Kernels that gather or scatter rows of a table, and which of their tensors has a row for each token. */
 const GATHERED: Record<string, number> = { "embedding.forward": 4, "embedding.backward": 1, "embedding.join": 1 };

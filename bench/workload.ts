@@ -11,7 +11,7 @@ import {
 } from "../src/plan/mod.ts";
 import { adamw, gradNorm, type Moments, tokenLogprob } from "../kernels/mod.ts";
 import { createMoments, momentTensors } from "../src/optim/moments.ts";
-import { dpoLoss } from "../src/loss/dpo.ts";
+import { preferenceLoss } from "../src/loss/preference.ts";
 import { ppoLoss } from "../src/loss/ppo.ts";
 import { sftLoss } from "../src/loss/sft.ts";
 import { type LlamaConfig, parseConfig } from "../src/model/config.ts";
@@ -146,30 +146,35 @@ export function recordMicroStep(
   const positions = integers("positions", (i) => i % T);
   const hidden = hiddenStates(plan, model, ids, positions, saving.recompute);
   const head = "ropeTable" in model ? headWeight(model) : gptHeadWeight(model);
-  const { logprob } = tokenLogprob(plan, hidden, head, integers("targets", () => Math.floor(uniform() * V)));
+  const scored = tokenLogprob(plan, hidden, head, integers("targets", () => Math.floor(uniform() * V)));
+  const { logprob } = scored;
   let loss: Tensor;
   if (recipe === "sft") loss = sftLoss(plan, logprob, constant("loss.weight", [B, T], -1 / (B * T)));
   else if (recipe === "dpo") {
-    loss = dpoLoss(plan, logprob, {
+    loss = preferenceLoss(plan, logprob, {
       mask: constant("mask", [B, T], 1),
       reference: constant("reference", [B], -T * Math.log(V)),
-      pairWeight: constant("pair.weight", [B / 2], 2 / B),
+      pairs: constant("pairs", [B / 2, 5], 2 / B, T, T, 0, 0),
       sftWeight: constant("sft.weight", [B, T], 0),
-      hyper: constant("hyper", [2], 0.1),
-    }).loss;
+      hyper: constant("hyper", [4], 0.1),
+    }, {}).loss;
     write(gpu, given["sft.weight"], new Float32Array(B * T / 2).fill(-0.2 / (B * T))); // winners
   } else {
     const valueHead = createValueHead(gpu, C);
     for (const { weights, gradients } of valueHead.pages) Object.assign(given, { weights, gradients });
-    loss = ppoLoss(plan, logprob, predictValues(plan, hidden, valueHead), {
+    loss = ppoLoss(plan, scored, {
       oldLogprobs: constant("old.logprobs", [B, T], -Math.log(V)),
-      oldValues: constant("old.values", [B, T], 0),
       reference: constant("reference", [B, T], -Math.log(V)),
       advantages: constant("advantages", [B, T], 1),
-      returns: constant("returns", [B, T], 1),
       weights: constant("loss.weight", [B, T], 1 / (B * T)),
-      policyHyper: constant("policy.hyper", [2], 0.2, 0),
-      valueHyper: constant("value.hyper", [2], 0.2, 0.1),
+      means: constant("means", [B, T], 1 / (B * T)),
+      policyHyper: constant("policy.hyper", [4], 0.2, 0.2, 0, 0),
+      critic: {
+        values: predictValues(plan, hidden, valueHead),
+        oldValues: constant("old.values", [B, T], 0),
+        returns: constant("returns", [B, T], 1),
+        hyper: constant("value.hyper", [2], 0.2, 0.1),
+      },
     }).loss;
   }
   plan.keep(loss);

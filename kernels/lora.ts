@@ -2,10 +2,10 @@
  * LoRA (Hu et al., "LoRA: Low-Rank Adaptation of Large Language Models", 2021) as a branch of a linear layer: y += s (x A^T) B^T, added
  * to the layer's own output in place, so that no second [N,O] tensor exists. Only [N,R] is kept for the backward pass.
  */
-import scaleCode from "../wgsl/scale.wgsl" with { type: "text" };
 import { elements } from "../src/plan/mod.ts";
-import { groups, lanesOf, type Plan, same, type Tensor, widths } from "./kernel.ts";
+import { type Plan, same, type Tensor } from "./kernel.ts";
 import { recordNn, recordNt, recordTn } from "./matmul.ts";
+import { timesFactor } from "./scale.ts";
 
 export interface Adapter {
   /** [R,I], small random numbers at first. */
@@ -14,25 +14,6 @@ export interface Adapter {
   b: Tensor;
   /** s = alpha / R. */
   scale: number;
-}
-
-const scaled = widths("scale", scaleCode, {
-  entry: "main",
-  bindings: ["read", "read_write"],
-  dims: ["N", "factor:f32"],
-});
-
-/** factor * x in new memory. */
-function timesFactor(plan: Plan, x: Tensor, factor: number): Tensor {
-  const N = elements(x.shape);
-  const lanes = lanesOf(N);
-  const y = plan.value(`${x.name}.scaled`, x.shape);
-  plan.dispatch(scaled[lanes], [x, y], {
-    dims: { N: N / lanes, factor },
-    workgroups: groups(N / lanes, 64),
-    flops: N,
-  });
-  return y;
 }
 
 /**

@@ -6,6 +6,7 @@
  */
 import foldCode from "../wgsl/token_logprob.wgsl" with { type: "text" };
 import backwardCode from "../wgsl/token_logprob_backward.wgsl" with { type: "text" };
+import backwardAuxCode from "../wgsl/token_logprob_backward_aux.wgsl" with { type: "text" };
 import { elements, type Op, power, rows } from "../src/plan/mod.ts";
 import { groups, lanesOf, type Plan, same, type Tensor, widths } from "./kernel.ts";
 import { recordNn, recordNt, recordTn } from "./matmul.ts";
@@ -18,6 +19,11 @@ const foldKernels = widths("token_logprob.fold", foldCode, {
 const gradient = widths("token_logprob.backward", backwardCode, {
   entry: "main",
   bindings: ["read", "read", "read", "read_write"],
+  dims: ["N", "W", "first"],
+});
+const gradientWithAux = widths("token_logprob.backward_aux", backwardAuxCode, {
+  entry: "main",
+  bindings: ["read", "read", "read", "read", "read_write"],
   dims: ["N", "W", "first"],
 });
 
@@ -76,12 +82,22 @@ function chunkWidth(N: number, V: number, C: number, bindingBytes: number): numb
 export interface TokenLogprob {
   /** [N] */
   logprob: Tensor;
-  /** [3,N]: logsumexp, entropy in nats, 1 where the target is the argmax. No gradient flows through it. */
+  /** [3,N]: logsumexp, entropy in nats, 1 where the target is the argmax. No gradient flows through it unless that is asked for. */
   aux: Tensor;
 }
 
-/** h [N,C], w [V,C], targets [N] u32 below V. `chunk` overrides the chunk width (a multiple of 64). */
-export function tokenLogprob(plan: Plan, h: Tensor, w: Tensor, targets: Tensor, chunk?: number): TokenLogprob {
+/**
+ * h [N,C], w [V,C], targets [N] u32 below V. `chunk` overrides the chunk width (a multiple of 64). With `auxGradient` the loss
+ * depends on `aux` too, as with an entropy bonus: a gradient must then reach both.
+ */
+export function tokenLogprob(
+  plan: Plan,
+  h: Tensor,
+  w: Tensor,
+  targets: Tensor,
+  chunk?: number,
+  auxGradient = false,
+): TokenLogprob {
   const [V, C] = w.shape;
   const N = elements(targets.shape);
   same("token_logprob.forward", "C", h.shape[h.shape.length - 1], h, C, w);
@@ -109,16 +125,19 @@ export function tokenLogprob(plan: Plan, h: Tensor, w: Tensor, targets: Tensor, 
     if (chunks.length === 1) kept = found;
   }
 
-  plan.op([logprob], [h, w], () => {
+  plan.op(auxGradient ? [logprob, aux] : [logprob], [h, w], () => {
     const dLogprob = plan.gradient(logprob);
+    const dAux = auxGradient ? plan.gradient(aux) : null;
     const dw = plan.target(w); // once: every chunk writes rows of its own
     for (const each of chunks) {
       const { first, width } = each;
       const { logits, head } = kept ?? logitsOf(each);
-      plan.dispatch(gradient[lanesOf(width)], [targets, aux, dLogprob, logits], {
+      const kernels = dAux ? gradientWithAux : gradient;
+      const given = dAux ? [targets, aux, dLogprob, dAux] : [targets, aux, dLogprob];
+      plan.dispatch(kernels[lanesOf(width)], [...given, logits], {
         dims: { N, W: width, first },
         workgroups: groups(N),
-        flops: 3 * N * width,
+        flops: (dAux ? 7 : 3) * N * width,
       });
       const dh = plan.target(h);
       if (dh) recordNn(plan, logits, head, dh.tensor, { M: N, N: C, K: width }, dh.add);

@@ -1,40 +1,54 @@
-/** The objective of PPO's epochs: clipped surrogate plus clipped value loss, on rollouts that are given. */
+/** The objective of the epochs of PPO, GRPO and RLOO on rollouts that are given. */
 import type { Plan, Tensor } from "../plan/mod.ts";
-import { add, ppoPolicy, ppoValue } from "../../kernels/mod.ts";
+import {
+  add,
+  type KlLoss,
+  ppoPolicy,
+  ppoValue,
+  type Surrogate,
+  type TokenLogprob,
+  weightedSum,
+} from "../../kernels/mod.ts";
+import { tokenMetrics } from "./sft.ts";
 
 export interface PpoTensors {
-  /** [B,T] of the sampled tokens, when they were sampled: log-probabilities and values. */
+  /** [B,T] log-probabilities of the sampled tokens when they were sampled, and under the frozen reference. */
   oldLogprobs: Tensor;
-  oldValues: Tensor;
-  /** [B,T] log-probabilities under the frozen reference. */
   reference: Tensor;
   /** [B,T] */
   advantages: Tensor;
-  returns: Tensor;
-  /** [B,T] mask / (completion tokens of the whole step). */
+  /** [B,T] of aggregationWeights (advantages.ts), and mask / (completion tokens of the whole step). */
   weights: Tensor;
-  /** [2] clip range and dual clip; [2] clip range of values and the factor of their loss. */
+  means: Tensor;
+  /** [4] clip range below and above, dual clip, coefficient of the divergence. */
   policyHyper: Tensor;
-  valueHyper: Tensor;
+  /** [3] (0, -coefficient, 0) of an entropy bonus: `scored` is then made with gradients of its `aux`. */
+  entropyHyper?: Tensor;
+  /** The critic, where there is one: [B,T] as it is trained, as it was, what it should be; [2] clip range, factor of its loss. */
+  critic?: { values: Tensor; oldValues: Tensor; returns: Tensor; hyper: Tensor };
 }
 
 /**
- * loss = token mean of max(-A ratio, -A clip(ratio)) + factor * half the token mean of max((v - R)^2, (clip(v) - R)^2)
- * (Schulman et al. 2017; value clipping as in OpenAI's baselines). `logprobs` and `values` [B,T]. The KL penalty is part of the
- * reward, and advantages come whitened or not as the recipe likes.
+ * loss = sum of weights (surrogate + coefficient k(lp - reference)) - entropy coefficient x token mean of the entropies
+ *   + factor x half the token mean of max((v - R)^2, (clip(v) - R)^2)
+ * (Schulman et al. 2017; value clipping as in OpenAI's baselines; GRPO, Shao et al. 2024, without critic). The last terms are
+ * there where `given` has what they need. Advantages come whitened or not as the recipe likes.
  */
 export function ppoLoss(
   plan: Plan,
-  logprobs: Tensor,
-  values: Tensor,
+  scored: TokenLogprob,
   given: PpoTensors,
-): { loss: Tensor; policyMetrics: Tensor; valueMetrics: Tensor } {
-  const { oldLogprobs, oldValues, reference, advantages, returns, weights, policyHyper, valueHyper } = given;
-  const policy = ppoPolicy(plan, { logprobs, old: oldLogprobs, reference, advantages, weights, hyper: policyHyper });
-  const value = ppoValue(plan, { values, old: oldValues, returns, weights, hyper: valueHyper });
-  return {
-    loss: add(plan, policy.loss, value.loss),
-    policyMetrics: policy.metrics,
-    valueMetrics: value.metrics,
-  };
+  options: { surrogate?: Surrogate; klLoss?: KlLoss } = {},
+): { loss: Tensor; policyMetrics: Tensor; tokenMetrics: Tensor; valueMetrics: Tensor | null } {
+  const { oldLogprobs: old, reference, advantages, weights, means, policyHyper, entropyHyper, critic } = given;
+  const inputs = { logprobs: scored.logprob, old, reference, advantages, weights, means, hyper: policyHyper };
+  const policy = ppoPolicy(plan, inputs, options);
+  const tokens = tokenMetrics(plan, scored, means);
+  let loss = policy.loss;
+  if (entropyHyper) loss = add(plan, loss, weightedSum(plan, tokens, entropyHyper, 1));
+  if (!critic) return { loss, policyMetrics: policy.metrics, tokenMetrics: tokens, valueMetrics: null };
+  const { values, oldValues, returns, hyper } = critic;
+  const value = ppoValue(plan, { values, old: oldValues, returns, weights: means, hyper });
+  loss = add(plan, loss, value.loss);
+  return { loss, policyMetrics: policy.metrics, tokenMetrics: tokens, valueMetrics: value.metrics };
 }

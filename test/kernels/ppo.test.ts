@@ -12,7 +12,18 @@ import {
   type Tensor,
   write,
 } from "../../src/plan/mod.ts";
-import { PPO_POLICY_METRICS, PPO_VALUE_METRICS, ppoPolicy, ppoValue, tokenLogprob } from "../../kernels/mod.ts";
+import {
+  KL_LOSSES,
+  type KlLoss,
+  PPO_POLICY_METRICS,
+  PPO_VALUE_METRICS,
+  ppoPolicy,
+  ppoValue,
+  scale,
+  type Surrogate,
+  SURROGATES,
+  tokenLogprob,
+} from "../../kernels/mod.ts";
 import { checkOp, expectClose, GUARDED, random } from "./check_op.ts";
 
 let gpu: Gpu;
@@ -29,25 +40,58 @@ const input = (name: string, data: ArrayLike<number>): Tensor => {
   return tensor;
 };
 
-/** Columns as the kernel has them: the loss, then the metrics. */
+interface PolicyOptions {
+  surrogate?: Surrogate;
+  klLoss?: KlLoss;
+  /** Below and above 1. */
+  clip?: readonly [number, number];
+  dual?: number;
+  klCoefficient?: number;
+  /** Tokens of a row: what a sequence is to gspo. */
+  row?: number;
+}
+
+/**
+ * Columns as the kernel has them: the loss, then the metrics. `straight` takes the penalty whose gradient the loss has, which is not
+ * always the one whose value it has; `frozen` are the log-probabilities of whatever has no gradient.
+ */
 function policyReference(
   lp: ArrayLike<number>,
   given: { old: ArrayLike<number>; reference: ArrayLike<number>; advantages: ArrayLike<number> },
   weights: ArrayLike<number>,
-  clip: number,
-  dual = 0,
+  means: ArrayLike<number>,
+  options: PolicyOptions,
+  straight = false,
+  frozen: ArrayLike<number> = lp,
 ): number[] {
-  const sums = Array<number>(8).fill(0);
+  const { surrogate = "clip", klLoss = "k2", clip: [low, high] = [0.2, 0.2], dual = 0, klCoefficient = 0 } = options;
+  const { row = lp.length } = options;
+  const sums = Array<number>(11).fill(0);
   for (let n = 0; n < lp.length; n++) {
-    if (weights[n] === 0) continue;
-    const a = given.advantages[n], d = lp[n] - given.old[n], l = lp[n] - given.reference[n];
-    const ratio = Math.exp(d);
-    const plain = -a * ratio, clipped = -a * Math.min(Math.max(ratio, 1 - clip), 1 + clip);
+    if (weights[n] === 0 && means[n] === 0) continue;
+    const a = given.advantages[n], l = lp[n] - given.reference[n];
+    let d = lp[n] - given.old[n];
+    if (surrogate === "gspo") {
+      const first = Math.floor(n / row) * row;
+      const tokens = Array.from({ length: row }, (_, t) => first + t).filter((t) => means[t] !== 0);
+      const logRatio = tokens.reduce((sum, t) => sum + frozen[t] - given.old[t], 0) / tokens.length;
+      d = logRatio + (lp[n] - frozen[n]);
+    }
+    const ratio = Math.exp(d), bound = (x: number) => Math.min(Math.max(x, 1 - low), 1 + high);
+    const plain = -a * ratio, clipped = -a * bound(ratio);
     let loss = Math.max(plain, clipped);
     if (dual > 0 && a < 0) loss = Math.min(loss, -a * dual);
-    const clips = Number(clipped > plain);
-    const columns = [loss, loss, d * d / 2, clips, ratio, (ratio - 1) ** 2, l, Math.exp(-l) - 1 + l];
-    columns.forEach((value, m) => sums[m] += weights[n] * value);
+    let out = clipped > plain;
+    if (surrogate === "cispo") {
+      const constant = bound(Math.exp(frozen[n] - given.old[n]));
+      loss = -a * constant * lp[n];
+      out = ratio !== bound(ratio);
+    }
+    const k2 = l * l / 2, k3 = Math.exp(-l) - 1 + l;
+    const penalty = klCoefficient * (klLoss === "k2" || (straight && klLoss === "k3+") ? k2 : k3);
+    [loss + penalty, loss, penalty].forEach((value, m) => sums[m] += weights[n] * value);
+    [d * d / 2, Number(out), Number(out && ratio > 1), ratio, (ratio - 1) ** 2, l, k2, k3]
+      .forEach((value, m) => sums[3 + m] += means[n] * value);
   }
   return sums;
 }
@@ -78,30 +122,52 @@ function maskWeights(N: number): Float32Array {
   return Float32Array.from(mask, (m) => m / count);
 }
 
-const CLIP = Math.fround(0.2);
+const CLIP = Math.fround(0.2), HIGH = Math.fround(0.28), BETA = Math.fround(0.3);
 
 describe("PPO's losses agree with their float64 references, forward and gradient", () => {
-  for (const [N, dual] of [[7, 0], [67, 1.5], [2100, 0]]) {
-    const given = {
-      old: numbers(N, 1, 0.5),
-      reference: numbers(N, 2, 0.5),
-      advantages: numbers(N, 3, 2),
-    };
-    const weights = maskWeights(N);
-    test(`policy loss of ${N} tokens${dual ? `, dual clip ${dual}` : ""}`, () =>
+  const cases: [rows: number, T: number, PolicyOptions][] = [
+    [1, 7, {}],
+    [67, 1, { dual: 1.5 }],
+    [3, 700, { clip: [CLIP, HIGH] }],
+    [5, 9, { klCoefficient: BETA, klLoss: "k2" }],
+    [5, 9, { klCoefficient: BETA, klLoss: "k3" }],
+    [5, 9, { klCoefficient: BETA, klLoss: "k3+", dual: 1.5 }],
+    [3, 67, { surrogate: "gspo", clip: [0.125, HIGH] }],
+    [65, 3, { surrogate: "cispo", clip: [1, HIGH], klCoefficient: BETA }],
+  ];
+  for (const [B, T, options] of cases) {
+    const N = B * T;
+    const given = { old: numbers(N, 1, 0.5), reference: numbers(N, 2, 0.5), advantages: numbers(N, 3, 2) };
+    const means = maskWeights(N);
+    const weights = means.map((mean, n) => mean * (1 + (n % T) / T));
+    const { clip: [low, high] = [CLIP, CLIP], dual = 0, klCoefficient = 0 } = options;
+    const lp = numbers(N, 4, 0.7);
+    test(`policy loss of ${B} x ${T} tokens, ${JSON.stringify(options)}`, () =>
       checkOp(gpu, {
-        inputs: { lp: { shape: [N], spread: 0.7 } },
+        inputs: { lp: { shape: [B, T], data: lp } },
         given: {
-          old: { shape: [N], data: given.old },
-          reference: { shape: [N], data: given.reference },
-          advantages: { shape: [N], data: given.advantages },
-          weights: { shape: [N], data: weights },
-          hyper: { shape: [2], data: Float32Array.of(CLIP, dual) },
+          old: { shape: [B, T], data: given.old },
+          reference: { shape: [B, T], data: given.reference },
+          advantages: { shape: [B, T], data: given.advantages },
+          weights: { shape: [B, T], data: weights },
+          means: { shape: [B, T], data: means },
+          hyper: { shape: [4], data: Float32Array.of(low, high, dual, klCoefficient) },
         },
-        record: (plan, { lp, old, reference, advantages, weights, hyper }) =>
-          ppoPolicy(plan, { logprobs: lp, old, reference, advantages, weights, hyper }).loss,
-        reference: ({ lp }) => Float64Array.of(policyReference(lp, given, weights, CLIP, dual)[0]),
+        record: (plan, { lp, ...rest }) => {
+          const { old, reference, advantages, weights, means, hyper } = rest;
+          return ppoPolicy(plan, { logprobs: lp, old, reference, advantages, weights, means, hyper }, options).loss;
+        },
+        // k3+ has the gradient of another number than its value: of that number, shifted to the right value.
+        reference: (values) => {
+          const of = (at: ArrayLike<number>, straight: boolean) =>
+            policyReference(at, given, weights, means, { ...options, clip: [low, high], row: T }, straight, lp)[0];
+          return Float64Array.of(of(values.lp, true) + of(lp, false) - of(lp, true));
+        },
       }));
+  }
+  for (const N of [7, 67, 2100]) {
+    const given = { old: numbers(N, 1, 0.5), advantages: numbers(N, 3, 2) };
+    const weights = maskWeights(N);
     test(`value loss of ${N} tokens`, () =>
       checkOp(gpu, {
         inputs: { values: { shape: [N] } },
@@ -154,28 +220,30 @@ async function run(
   };
 }
 
-interface Rollout {
+interface Rollout extends PolicyOptions {
   old?: ArrayLike<number>;
   reference?: ArrayLike<number>;
   advantages: ArrayLike<number>;
   weights?: ArrayLike<number>;
-  clip?: number;
-  dual?: number;
+  means?: ArrayLike<number>;
 }
 
 function policy(lp: ArrayLike<number>, rollout: Rollout): Promise<Outcome> {
   const zeros = new Float32Array(lp.length);
-  const { old = zeros, reference = zeros, advantages, clip = 0.2, dual = 0 } = rollout;
+  const { old = zeros, reference = zeros, advantages, clip = [0.2, 0.2], dual = 0, klCoefficient = 0 } = rollout;
   const weights = rollout.weights ?? zeros.map(() => 1 / lp.length);
+  const row = rollout.row ?? lp.length;
+  const rows = (name: string, data: ArrayLike<number>) => ({ ...input(name, data), shape: [lp.length / row, row] });
   return run(lp, PPO_POLICY_METRICS, (plan, logprobs) =>
     ppoPolicy(plan, {
       logprobs,
-      old: input("old", old),
-      reference: input("reference", reference),
-      advantages: input("advantages", advantages),
-      weights: input("weights", weights),
-      hyper: input("hyper", [clip, dual]),
-    }));
+      old: rows("old", old),
+      reference: rows("reference", reference),
+      advantages: rows("advantages", advantages),
+      weights: rows("weights", weights),
+      means: rows("means", rollout.means ?? weights),
+      hyper: input("hyper", [...clip, dual, klCoefficient]),
+    }, rollout));
 }
 
 // Float64 values of the project's golden tables (autodiff, checked by finite differences there).
@@ -190,6 +258,7 @@ describe("PPO's golden numbers", () => {
     expect(got.metrics["loss/policy_avg"]).toBe(got.loss);
     expect(got.metrics["policy/clipfrac_avg"]).toBeCloseTo(0.4, 6);
     expect(got.metrics["policy/approxkl_avg"]).toBeCloseTo(0.1289709935622734, 6);
+    expect(got.metrics["policy/clipfrac_high"]).toBeCloseTo(0.2, 6);
     expect(got.metrics["val/ratio"]).toBeCloseTo(1, 6);
     expect(got.metrics["val/ratio_spread"]).toBeCloseTo(4 * 0.25 / 5, 6);
   });
@@ -228,7 +297,8 @@ describe("PPO's golden numbers", () => {
       reference: input("reference", uniform),
       advantages: input("advantages", [2, 0, 0, 0]),
       weights: input("weights", Array(4).fill(1 / 4)),
-      hyper: input("hyper", [0.2, 0]),
+      means: input("means", Array(4).fill(1 / 4)),
+      hyper: input("hyper", [0.2, 0.2, 0, 0]),
     });
     plan.backward(loss, input("one", [1]));
     const executable = await compile(gpu, plan);
@@ -252,12 +322,53 @@ describe("PPO's golden numbers", () => {
     expect(got.metrics["val/clipfrac_avg"]).toBeCloseTo(1 / 3, 6);
   });
 
-  test("expectations under p = (.5, .3, .2) with reference (.4, .4, .2): k1 and k3 are the divergence", async () => {
+  // All three outcomes at once, each weighted by its chance: a sum is the expectation under the policy.
+  test("divergence of p = (.5, .3, .2) from (.4, .4, .2): the values of its estimators, and their gradients as a loss", async () => {
     const [p, q] = [[0.5, 0.3, 0.2], [0.4, 0.4, 0.2]];
     const lp = p.map(Math.log);
-    const got = await policy(lp, { old: lp, reference: q.map(Math.log), advantages: [0, 0, 0], weights: p });
-    expect(got.metrics["policy/reference_k1"]).toBeCloseTo(0.02526715392157057, 6);
-    expect(got.metrics["policy/reference_k3"]).toBeCloseTo(0.02526715392157057, 6);
+    for (const klLoss of KL_LOSSES) {
+      const given = { old: lp, reference: q.map(Math.log), advantages: [0, 0, 0], weights: p };
+      const got = await policy(lp, { ...given, klLoss, klCoefficient: 1 });
+      expect(got.metrics["policy/reference_k1"]).toBeCloseTo(0.02526715392157057, 6);
+      expect(got.metrics["policy/reference_k2"]).toBeCloseTo(0.024862407344802114, 6);
+      expect(got.metrics["policy/reference_k3"]).toBeCloseTo(0.02526715392157057, 6);
+      expect(got.loss).toBeCloseTo(klLoss === "k2" ? 0.024862407344802114 : 0.02526715392157057, 6);
+      // d logits of an expectation over sampled tokens, whose weights have no gradient: sum_a g_a (onehot(a) - p).
+      const total = got.gradient.reduce((sum, g) => sum + g, 0);
+      const want = klLoss === "k3"
+        ? [0.1, -0.1, 0]
+        : [0.09893819869631959, -0.09388476791200549, -0.005053430784314106];
+      expectClose(got.gradient.map((g, a) => g - p[a] * total), want, 1e-6, 1e-6, `gradient of ${klLoss}`);
+    }
+  });
+
+  test("gspo: one ratio for the tokens of a sequence, the geometric mean of theirs", async () => {
+    const lp = [0.1, 0.3, 9, -0.5, -0.3, 7], weights = [0.5, 0.25, 0, 0.125, 0.125, 0];
+    const got = await policy(lp, { advantages: [1, 1, 1, 1, 2, 1], weights, row: 3, surrogate: "gspo" });
+    const [first, second] = [Math.exp(0.2), Math.exp(-0.4)]; // the first is out of its range, upwards
+    expect(got.loss).toBeCloseTo(-1.2 * 0.75 - second * 0.125 * 3, 6);
+    expectClose(got.gradient, [0, 0, 0, -second / 8, -second / 4, 0], 1e-6, 1e-6, "gradient");
+    expect(got.metrics["val/ratio"]).toBeCloseTo(0.75 * first + 0.25 * second, 6);
+    expect(got.metrics["policy/clipfrac_high"]).toBeCloseTo(0.75, 6);
+  });
+
+  test("cispo: a token out of the range keeps its gradient, with the bounded ratio as a constant", async () => {
+    const got = await policy([Math.log(3), Math.log(0.25)], {
+      advantages: [1, -2],
+      clip: [0.5, 1],
+      surrogate: "cispo",
+    });
+    expectClose(got.gradient, [-2 / 2, 2 * 0.5 / 2], 1e-6, 1e-6, "gradient");
+    expect(got.loss).toBeCloseTo((-2 * Math.log(3) + 2 * 0.5 * Math.log(0.25)) / 2, 6);
+    expect(got.metrics["policy/clipfrac_avg"]).toBe(1);
+    expect(got.metrics["policy/clipfrac_high"]).toBe(0.5);
+  });
+
+  test("a wider range above than below: only ratios beyond 1.28 and below 0.8 are clipped", async () => {
+    const ratios = [1.25, 1.3, 0.75, 0.85];
+    const got = await policy(ratios.map(Math.log), { advantages: [1, 1, -1, -1], clip: [0.2, 0.28] });
+    expectClose(got.gradient, [-1.25 / 4, 0, 0, 0.85 / 4], 1e-6, 1e-6, "gradient");
+    expect(got.loss).toBeCloseTo((-1.25 - 1.28 + 0.8 + 0.85) / 4, 6);
   });
 });
 
@@ -266,11 +377,12 @@ describe("many tokens, and tokens that do not count", () => {
     const N = 70_001;
     const [lp, old, reference, advantages] = [11, 12, 13, 14].map((seed) => numbers(N, seed));
     const weights = maskWeights(N);
-    const got = await policy(lp, { old, reference, advantages, weights, dual: 2 });
-    const [loss, ...metrics] = policyReference(lp, { old, reference, advantages }, weights, CLIP, 2);
+    const options = { clip: [CLIP, HIGH] as const, dual: 2, klCoefficient: BETA };
+    const got = await policy(lp, { old, reference, advantages, weights, ...options });
+    const [loss, ...metrics] = policyReference(lp, { old, reference, advantages }, weights, weights, options);
     expectClose([got.loss], [loss], 1e-5, 1e-4, "loss");
     expectClose(Object.values(got.metrics), metrics, 1e-5, 1e-4, "metrics");
-    expect(await policy(lp, { old, reference, advantages, weights, dual: 2 })).toEqual(got);
+    expect(await policy(lp, { old, reference, advantages, weights, ...options })).toEqual(got);
 
     const record = (plan: Plan, values: Tensor) =>
       ppoValue(plan, {
@@ -288,17 +400,25 @@ describe("many tokens, and tokens that do not count", () => {
   test("what stands in masked tokens changes nothing, whatever it is, and gets no gradient", async () => {
     const lp = numbers(9, 21, 0.1), advantages = numbers(9, 22);
     const weights = [0.25, 0, 0.25, 0, 0, 0.25, 0.25, 0, 0];
-    const plain = await policy(lp, { advantages, weights });
     const wild = lp.map((value, n) => weights[n] === 0 ? [-3e38, 1000, -1000][n % 3] : value);
     const wildAdvantages = advantages.map((value, n) => weights[n] === 0 ? 3e38 : value);
-    expect(await policy(wild, { advantages: wildAdvantages, weights })).toEqual(plain);
-    plain.gradient.forEach((value, n) => expect(value === 0).toBe(weights[n] === 0));
+    for (const surrogate of SURROGATES) {
+      const options = { weights, surrogate, row: 3, klCoefficient: 0.1 };
+      const plain = await policy(lp, { advantages, ...options });
+      expect(await policy(wild, { advantages: wildAdvantages, ...options }), surrogate).toEqual(plain);
+      plain.gradient.forEach((value, n) => expect(value === 0).toBe(weights[n] === 0));
+    }
   });
 
   test("log-ratios far beyond what f32 holds stay finite", async () => {
-    const got = await policy([-200, 200, -200, 200], { advantages: [1, 1, -1, -1] });
-    for (const value of [got.loss, ...got.gradient, ...Object.values(got.metrics)]) {
-      expect(Number.isFinite(value)).toBe(true);
+    for (const surrogate of SURROGATES) {
+      for (const klLoss of KL_LOSSES) {
+        const options = { advantages: [1, 1, -1, -1], surrogate, klLoss, klCoefficient: 0.1, row: 1 };
+        const got = await policy([-200, 200, -200, 200], options);
+        for (const value of [got.loss, ...got.gradient, ...Object.values(got.metrics)]) {
+          expect(Number.isFinite(value)).toBe(true);
+        }
+      }
     }
   });
 });

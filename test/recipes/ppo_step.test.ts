@@ -5,7 +5,9 @@ import type { Llama } from "../../src/model/llama.ts";
 import { createValueHead } from "../../src/model/value_head.ts";
 import { ADAMW } from "../../src/optim/adamw.ts";
 import { batchArrays, bucketOf, positionsOf, type Sequence } from "../../src/recipes/batches.ts";
-import { createPpoStep, type PpoStepOptions, type Rollout, scoreWithValues } from "../../src/recipes/ppo_step.ts";
+import { whole } from "../../src/recipes/policy.ts";
+import { createPpoStep, type PpoStepOptions, type Rollout } from "../../src/recipes/ppo_step.ts";
+import { createRolloutScorer } from "../../src/recipes/rollout_scorer.ts";
 import { batchInputs, score, writeBatch } from "../../src/recipes/scorer.ts";
 import { expectClose, random } from "../kernels/check_op.ts";
 import { PAD, sequences, TINY, tinyLlama } from "./tiny.ts";
@@ -17,8 +19,11 @@ afterAll(() => gpu.close());
 const OPTIONS: PpoStepOptions = {
   microBatch: 7,
   padId: PAD,
-  clip: 0.2,
+  clipLow: 0.2,
+  clipHigh: 0.2,
   dualClip: 0,
+  aggregation: "dapo",
+  reference: true,
   valueClip: 0.2,
   valueFactor: 0.1,
   adamw: ADAMW,
@@ -32,32 +37,13 @@ function filledHead(C = TINY.C, seed = 3): Weights {
   return head;
 }
 
-/** Log-probabilities and values of every completion token, in one batch. */
-async function scoresOf(model: Llama, head: Weights, all: readonly Sequence[]) {
-  const B = all.length, T = bucketOf(Math.max(...all.map(positionsOf)), model.config.maxPositions);
-  const inputs = batchInputs(model, B, T);
-  const plan = new Plan("rollout", gpu);
-  const { scored, values } = scoreWithValues(plan, model, head, inputs, "none");
-  for (const tensor of [scored.logprob, values]) plan.keep(tensor);
-  const executable = await compile(gpu, plan);
-  const reader = executable.reader([scored.logprob, values]);
-  writeBatch(model, inputs, batchArrays(all, B, T, PAD));
-  return async () => {
-    await executable.run();
-    const [logprobs, numbers] = await reader.read();
-    return all.map((sequence, b) => {
-      const cut = (of: ArrayLike<number>) =>
-        Array.from(of).slice(b * T + sequence.promptLength - 1, b * T + positionsOf(sequence));
-      return { logprobs: cut(logprobs), values: cut(numbers) };
-    });
-  };
-}
-
 /** Seven rollouts under the model as it is, with made-up rewards behind them. */
-async function rolloutsOf(model: Llama, head: Weights, seed = 3): Promise<Rollout[]> {
-  const all = sequences(7, seed);
-  const draw = random(seed + 50);
-  const scores = await (await scoresOf(model, head, all))();
+async function rolloutsOf(model: Llama, head: Weights, options = OPTIONS): Promise<Rollout[]> {
+  const all = sequences(7, 3);
+  const draw = random(53);
+  const scorer = createRolloutScorer(model, head, options);
+  const scores = await scorer.score(all);
+  scorer.destroy();
   return all.map((sequence, i) => {
     const { logprobs, values } = scores[i];
     const numbers = (spread: number) => logprobs.map(() => (draw() * 2 - 1) * spread);
@@ -75,12 +61,12 @@ async function rolloutsOf(model: Llama, head: Weights, seed = 3): Promise<Rollou
 
 const mean = (values: readonly number[]) => values.reduce((sum, value) => sum + value, 0) / values.length;
 const tokensOf = (rollouts: readonly Rollout[], name: Exclude<keyof Rollout, "sequence">) =>
-  rollouts.flatMap((rollout) => Array.from(rollout[name]));
+  rollouts.flatMap((rollout) => Array.from(rollout[name]!));
 
 async function oneStep(change: Partial<PpoStepOptions> = {}, reorder = (rollouts: Rollout[]) => rollouts) {
   const model = tinyLlama(gpu), head = filledHead();
-  const rollouts = reorder(await rolloutsOf(model, head));
-  const engine = await createPpoStep(model, head, { ...OPTIONS, ...change });
+  const rollouts = reorder(await rolloutsOf(model, head, { ...OPTIONS, ...change }));
+  const engine = await createPpoStep(whole(model), head, { ...OPTIONS, ...change });
   await engine.accumulate(rollouts);
   await engine.optimizer.update(1, 1e-3);
   const metrics = await engine.metrics(1);
@@ -115,7 +101,7 @@ describe("the first pass over rollouts", () => {
   test("the gradient is the policy gradient: that of -A log-probability, token by token", async () => {
     const model = tinyLlama(gpu), head = filledHead();
     const rollouts = await rolloutsOf(model, head);
-    const engine = await createPpoStep(model, head, { ...OPTIONS, valueFactor: 0 });
+    const engine = await createPpoStep(whole(model), head, { ...OPTIONS, valueFactor: 0 });
     const tokens = await engine.accumulate(rollouts);
     const pages = model.weights.pages.map(({ gradients }) => gradients!);
     const reader = createReader(gpu, [...pages, head.pages[0].gradients!]);
@@ -162,7 +148,7 @@ describe("a PPO step", () => {
   test("later epochs on the same rollouts: ratios leave 1, tokens get clipped, and sums outlive a restart", async () => {
     const model = tinyLlama(gpu), head = filledHead();
     const rollouts = await rolloutsOf(model, head);
-    const engine = await createPpoStep(model, head, { ...OPTIONS, microBatch: 3 });
+    const engine = await createPpoStep(whole(model), head, { ...OPTIONS, microBatch: 3 });
     for (let epoch = 1; epoch <= 4; epoch++) {
       await engine.accumulate(rollouts);
       await engine.optimizer.update(epoch, 0.01);
@@ -182,8 +168,8 @@ describe("a PPO step", () => {
   test("a rollout whose numbers are not one per completion token is refused", async () => {
     const model = tinyLlama(gpu), head = filledHead();
     const [rollout] = await rolloutsOf(model, head);
-    const engine = await createPpoStep(model, head, OPTIONS);
-    const short = { ...rollout, returns: Array.from(rollout.returns).slice(1) };
+    const engine = await createPpoStep(whole(model), head, OPTIONS);
+    const short = { ...rollout, returns: Array.from(rollout.returns!).slice(1) };
     const tokens = rollout.advantages.length;
     await expect(engine.accumulate([rollout, short])).rejects.toThrow(
       `Cannot train on a rollout: returns has ${tokens - 1} numbers for ${tokens} completion tokens`,
@@ -195,9 +181,9 @@ describe("a PPO step", () => {
 test("under a constant policy the values become the chance of a reward", async () => {
   const model = tinyLlama(gpu), head = createValueHead(gpu, TINY.C);
   const sequence: Sequence = { tokens: [1, 5, 9, 2], promptLength: 2 };
-  const scores = await scoresOf(model, head, [sequence]);
-  expect((await scores())[0].values).toEqual([0, 0]); // a head of zeros
-  const engine = await createPpoStep(model, head, { ...OPTIONS, microBatch: 4, valueClip: 10, valueFactor: 1 });
+  const scorer = createRolloutScorer(model, head, OPTIONS);
+  expect((await scorer.score([sequence]))[0].values).toEqual([0, 0]); // a head of zeros
+  const engine = await createPpoStep(whole(model), head, { ...OPTIONS, microBatch: 4, valueClip: 10, valueFactor: 1 });
   const zeros = [0, 0];
   for (let step = 1; step <= 40; step++) {
     const rollouts = [1, 0, 1, 1].map((reward): Rollout => ({
@@ -212,50 +198,5 @@ test("under a constant policy the values become the chance of a reward", async (
     await engine.optimizer.update(step, 0.02 * (1 - step / 41));
   }
   engine.destroy();
-  expectClose((await scores())[0].values, [0.75, 0.75], 0.02, 0, "values");
-});
-
-// One token of three, rewards (1, 0, -1), the penalty beta (log p - log ref) in the reward (k1): whatever the reference, the
-// policy that maximises E r - beta KL is ref exp(r / beta) / Z. Every arm is in every step, weighted by its chance.
-describe("PPO with the KL penalty in the reward ends at the closed form", () => {
-  for (const beta of [1, 0.5]) {
-    test(`beta ${beta}`, async () => {
-      const model = tinyLlama(gpu, 7, { V: 3 }), head = createValueHead(gpu, TINY.C);
-      const arms = [0, 1, 2].map((arm): Sequence => ({ tokens: [1, arm], promptLength: 1 }));
-      const rewards = [1, 0, -1];
-      const scores = await scoresOf(model, head, arms);
-      const logprobs = async () => (await scores()).map((each) => each.logprobs[0]);
-      const reference = await logprobs();
-      expect(mean(reference.map(Math.exp)) * 3).toBeCloseTo(1, 5);
-      const engine = await createPpoStep(model, head, {
-        ...OPTIONS,
-        microBatch: 3,
-        adamw: { ...ADAMW, weightDecay: 0 },
-      });
-      const updates = 40;
-      for (let update = 1; update <= updates; update += 2) {
-        const old = await logprobs();
-        const scored = rewards.map((r, a) => r - beta * (old[a] - reference[a]));
-        const baseline = scored.reduce((sum, score, a) => sum + Math.exp(old[a]) * score, 0);
-        const rollouts = arms.map((sequence, a): Rollout => ({
-          sequence,
-          oldLogprobs: [old[a]],
-          oldValues: [0],
-          reference: [reference[a]],
-          advantages: [3 * Math.exp(old[a]) * (scored[a] - baseline)],
-          returns: [scored[a]],
-        }));
-        for (const epoch of [0, 1]) {
-          await engine.accumulate(rollouts);
-          await engine.optimizer.update(update + epoch, 0.01 * (1 - (update + epoch) / (updates + 2)));
-        }
-      }
-      engine.destroy();
-      const ends = reference.map((lp, a) => Math.exp(lp + rewards[a] / beta));
-      const total = ends.reduce((sum, end) => sum + end, 0);
-      const found = (await logprobs()).map(Math.exp);
-      const distance = found.reduce((sum, p, a) => sum + Math.abs(p - ends[a] / total) / 2, 0);
-      expect(distance, `total variation from ${ends.map((end) => end / total)} to ${found}`).toBeLessThan(0.02);
-    });
-  }
+  expectClose((await scorer.score([sequence]))[0].values!, [0.75, 0.75], 0.02, 0, "values");
 });
