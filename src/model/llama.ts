@@ -13,7 +13,7 @@ import { type Adapter, attention, embedding, rmsnorm, rope, ropeTable, swiglu } 
 import type { LlamaConfig } from "./config.ts";
 import { project } from "./lora.ts";
 import { part, type Recompute } from "./saving.ts";
-import { weight } from "./weights.ts";
+import { destroyWeights, weight } from "./weights.ts";
 
 export { getWeights, initialize, setWeights } from "./weights.ts";
 
@@ -77,6 +77,12 @@ export function createLlama(gpu: Gpu, config: LlamaConfig, training: boolean): L
   const one = persistent(gpu, "one", [1]);
   write(gpu, one, Float32Array.of(1));
   return { gpu, config, weights, ropeTable: table, one };
+}
+
+/** Frees its buffers; plans that use it must not run again. Adapters are not its own. */
+export function destroyModel({ weights, ropeTable, one }: Llama): void {
+  destroyWeights(weights);
+  for (const { storage } of [ropeTable, one]) storage.buffer?.destroy();
 }
 
 export function headWeight(model: Llama): Tensor {

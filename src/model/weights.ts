@@ -80,6 +80,14 @@ export function joinWeights(...sets: readonly Weights[]): Weights {
   };
 }
 
+/** Frees the buffers of weights and their gradients; whatever plan uses them must not run again. */
+export function destroyWeights({ pages }: Weights): void {
+  for (const { weights, gradients } of pages) {
+    weights.storage.buffer?.destroy();
+    gradients?.storage.buffer?.destroy();
+  }
+}
+
 /** A weight by the name that files or plans know it by. */
 export function weight(model: Model, name: string): Tensor {
   const found = model.weights.packed.get(name) ?? model.weights.tensors.get(name);

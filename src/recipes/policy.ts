@@ -1,9 +1,9 @@
 /** The model that a recipe aligns, what of it is trained, and the frozen model it is compared with. */
 import { copyTensors, type Gpu } from "../plan/mod.ts";
 import type { Host } from "../host/host.ts";
-import { createLlama, type Llama } from "../model/llama.ts";
+import { createLlama, destroyModel, type Llama } from "../model/llama.ts";
 import { createLora, type Lora, type LoraConfig } from "../model/lora.ts";
-import type { Trained } from "../model/weights.ts";
+import { destroyWeights, type Trained } from "../model/weights.ts";
 import { loadModel } from "./checkpoint.ts";
 
 export interface Policy {
@@ -17,6 +17,8 @@ export interface Policy {
    * nothing; without, a copy that costs 4 bytes a parameter and is made at the first call.
    */
   reference(): Llama;
+  /** Frees all of its buffers. */
+  destroy(): void;
 }
 
 /** Loads a model folder to be aligned: all of it, or LoRA adapters beside it. */
@@ -33,13 +35,29 @@ export async function loadPolicy(
 /** A policy that trains all weights. */
 export function whole(model: Llama): Policy {
   let copy: Llama | undefined;
-  return { model, trained: model, reference: () => copy ??= frozenCopy(model) };
+  return {
+    model,
+    trained: model,
+    reference: () => copy ??= frozenCopy(model),
+    destroy() {
+      for (const each of [model, copy]) if (each) destroyModel(each);
+    },
+  };
 }
 
 /** A policy that trains adapters beside a frozen model. */
 export function adapted(base: Llama, lora: Lora): Policy {
   const model = { ...base, adapters: lora.adapters };
-  return { model, trained: { gpu: base.gpu, weights: lora.weights }, lora, reference: () => base };
+  return {
+    model,
+    trained: { gpu: base.gpu, weights: lora.weights },
+    lora,
+    reference: () => base,
+    destroy() {
+      destroyModel(base);
+      destroyWeights(lora.weights);
+    },
+  };
 }
 
 /** The same weights in buffers of their own, copied on the GPU; no gradients. */
