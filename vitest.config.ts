@@ -85,6 +85,7 @@ export default defineConfig({
       {
         plugins: [bundleImports(), textImports(), canary()],
         server: { headers: isolation },
+        optimizeDeps: { exclude: ["@sqlite.org/sqlite-wasm"] }, // it finds its .wasm beside itself
         test: {
           name: "browser",
           include: [

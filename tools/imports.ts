@@ -33,15 +33,24 @@ export const rules: [string, Rule][] = [
     types: [...shaped, "src/host/host.ts"],
     packages: ["npm:@huggingface/tokenizers"],
   }],
-  ["src/files", { code: [], types: [...shaped, "src/host/host.ts"], packages: [] }],
+  ["src/files", {
+    code: [],
+    types: [...shaped, "src/host/host.ts"],
+    packages: ["npm:hyparquet", "npm:hyparquet-writer"],
+  }],
   ["src/trace", { code: [], types: [...shaped, "src/host/host.ts", "workers/messages.ts"], packages: ["npm:pyodide"] }],
   ["src/eval", { code: ["src/data"], types: [...shaped, "src/host/host.ts"], packages: [] }],
-  ["src/store", { code: [], types: [...shaped, "src/host/host.ts"], packages: [] }],
+  // A pair's row is what a recipe made of two samples: its form is the recipe's.
+  ["src/store", {
+    code: ["src/files", "src/trace", "src/data"],
+    types: [...shaped, "src/host/host.ts", "src/recipes/preferences.ts"],
+    packages: [],
+  }],
   ["src/recipes", { code: [...engine, ...shaped], types: ["src/host/host.ts"], packages: [] }],
   ["src/mod.ts", { code: [...engine, ...shaped, "src/recipes"], types: ["src/host/host.ts"], packages: [] }],
   // The Deno side of the port starts arenas and runs the inside of one.
   ["src/host/deno*", { code: ["src/host", "workers"], types: shaped, packages: ["*"] }],
-  ["src/host", { code: [], types: [...shaped, "workers/messages.ts"], packages: [] }],
+  ["src/host", { code: [], types: [...shaped, "workers/messages.ts"], packages: ["npm:@sqlite.org/sqlite-wasm"] }],
   ["src/cli", { code: ["src/mod.ts", "src/host", "workers/messages.ts"], types: [], packages: ["*"] }],
   ["web", { code: ["src/mod.ts", "src/host", "workers/messages.ts"], types: [], packages: ["*"] }],
   // An arena is a process of its own per sandbox: it takes src/trace directly and not the whole API.

@@ -2,6 +2,7 @@
 
 export { ArenaDied } from "../src/trace/schema.ts";
 export { hear } from "../src/trace/verdict.ts";
+import type { SqlValue } from "../src/store/database.ts";
 import type { ArenaReply, ArenaRequest } from "../src/trace/schema.ts";
 
 /** The files an arena boots from; it can read nothing itself. */
@@ -30,3 +31,15 @@ export type FromArena =
   | { kind: "failed"; message: string }
   | ArenaProgress
   | ArenaReply;
+
+/** What a page asks of workers/database.ts. `id` comes back with the answer; `database` is a number the page chooses. */
+export type ToDatabase =
+  & { id: number; database: number }
+  & ({ kind: "open"; path: string } | { kind: "run" | "all"; sql: string; params: readonly SqlValue[] } | {
+    kind: "close";
+  });
+export interface FromDatabase {
+  id: number;
+  value?: unknown;
+  error?: string;
+}

@@ -2,12 +2,13 @@
  * The Host for a browser tab: files in the origin private file system (OPFS), Python in a worker of a sandboxed frame. Files
  * stay on the visitor's machine, are seen by this origin alone, and outlive the tab.
  */
+import { openDatabase } from "./browser_database.ts";
 import { gunzip } from "./gzip.ts";
 import type { Host } from "./host.ts";
 
 /** `spawnArena` starts an interpreter from the assets that the page has loaded (workers/browser_arena.ts). */
 export function browserHost(spawnArena: Host["spawnArena"]): Host {
-  return { readBytes, readText, write, append, list, exists, remove, gunzip, spawnArena };
+  return { readBytes, readText, write, append, list, exists, remove, gunzip, spawnArena, openDatabase };
 }
 
 async function readBytes(path: string): Promise<Uint8Array> {

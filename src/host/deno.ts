@@ -12,7 +12,7 @@ export function cacheFolder(): string {
 }
 
 export function denoHost(): Host {
-  return { readBytes, readText, write, append, list, exists, remove, gunzip, spawnArena };
+  return { readBytes, readText, write, append, list, exists, remove, gunzip, spawnArena, openDatabase };
 }
 
 async function readBytes(path: string): Promise<Uint8Array> {
@@ -85,6 +85,11 @@ async function spawnArena() {
   // Late, so that reading a file does not load the Python side.
   const { spawnArena } = await import("./deno_arena.ts");
   return await spawnArena();
+}
+
+async function openDatabase(path: string) {
+  const { openDatabase } = await import("./deno_database.ts");
+  return await named("open", path, () => openDatabase(path));
 }
 
 function split(path: string): { folder: string; name: string } {

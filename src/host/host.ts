@@ -4,6 +4,7 @@
  *
  * Paths are strings with `/` between folders, on every platform.
  */
+import type { Database } from "../store/database.ts";
 import type { Arena } from "../trace/schema.ts";
 
 export interface Host {
@@ -25,4 +26,9 @@ export interface Host {
   gunzip(bytes: Uint8Array): Promise<Uint8Array>;
   /** Starts one sandboxed Python interpreter. */
   spawnArena(): Promise<Arena>;
+  /**
+   * Opens a SQLite database, making it and its parent folders where missing. Closed with its last opener, what was written
+   * stays. Error: `Cannot open <path>: ...` (no database, or in a browser: another tab has it open).
+   */
+  openDatabase(path: string): Promise<Database>;
 }

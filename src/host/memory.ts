@@ -1,10 +1,12 @@
 /** A Host whose files live in a Map: for tests, and proof that nothing above the port needs a disk. */
 import { gunzip } from "./gzip.ts";
 import type { Host } from "./host.ts";
+import { type Engine, locked, newTurns, type Turns } from "./locked.ts";
 
 /** Starts with the given files (path to content). It has no Python: spawnArena rejects. */
 export function memoryHost(files: Record<string, string | Uint8Array> = {}): Host {
   const stored = new Map<string, Uint8Array>();
+  const databases = new Map<string, { engine: Promise<Engine>; turns: Turns }>();
   for (const [path, data] of Object.entries(files)) stored.set(clean(path), toBytes(data));
 
   const isFolder = (path: string) =>
@@ -67,11 +69,24 @@ export function memoryHost(files: Record<string, string | Uint8Array> = {}): Hos
       later(() => {
         const gone = clean(path);
         for (const name of [...stored.keys()]) {
-          if (name === gone || name.startsWith(`${gone}/`)) stored.delete(name);
+          if (name !== gone && !name.startsWith(`${gone}/`)) continue;
+          stored.delete(name);
+          databases.delete(name);
         }
       }),
     gunzip,
     spawnArena: () => Promise.reject(new Error("Cannot start Python: the in-memory host has no interpreter")),
+    openDatabase: async (path) => {
+      const name = clean(path);
+      if (!databases.has(name)) {
+        if (stored.has(name)) throw new Error(`Cannot open ${path}: file is not a database`);
+        stored.set(checkPlace(path), new Uint8Array()); // so that it is listed and can be removed
+        const engine = import("./sqlite_wasm.ts").then(({ memoryEngine }) => memoryEngine()); // late: few tests want it
+        databases.set(name, { engine, turns: newTurns() });
+      }
+      const { engine, turns } = databases.get(name)!;
+      return locked({ ...await engine, close: () => {} }, turns); // lives on for the next opener
+    },
   };
 }
 
