@@ -6,6 +6,7 @@ export { createStreamedLlama, type HostWeights, type StreamedLlama } from "./mod
 export { createStreamedLora, createStreamedLoraStep, type StreamedLoraStep } from "./model/streamed_lora.ts";
 export { ACTIVATIONS, type Activations, RECOMPUTE, type Recompute } from "./model/saving.ts";
 export { loadModel, saveModel } from "./recipes/checkpoint.ts";
+export { adapted, loadPolicy, type Policy, whole } from "./recipes/policy.ts";
 export { SFT, type SftConfig, trainSft } from "./recipes/sft.ts";
 export type { TrainingEvent } from "./recipes/events.ts";
 export { type CompletionRow, tokenizeRows } from "./recipes/sequences.ts";

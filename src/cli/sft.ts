@@ -15,6 +15,7 @@ import {
   sha256,
   tokenizeRows,
   trainSft,
+  whole,
 } from "../mod.ts";
 import { denoHost } from "../host/deno.ts";
 import { checkMemory, memoryLine, memoryOption, packingLine } from "./memory.ts";
@@ -124,7 +125,13 @@ async function runSft(options: SftOptions): Promise<void> {
   });
   await pinChoices(gpu, options.out);
   const metricsPath = `${options.out}/metrics.jsonl`;
-  const given = { host, model, sequences, padId: tokenizer.padId, checkpoints: `${options.out}/checkpoints` };
+  const given = {
+    host,
+    policy: whole(model),
+    sequences,
+    padId: tokenizer.padId,
+    checkpoints: `${options.out}/checkpoints`,
+  };
   const started = performance.now();
   let known = await host.exists(metricsPath) ? await host.readText(metricsPath) : "";
   for await (const event of trainSft(config, given, interruptSignal())) {

@@ -59,7 +59,7 @@ export async function predict(gpu: Gpu, workload: Workload): Promise<Prediction>
   const sequences = lengths.map((length) => ({ tokens: new Array<number>(length + 1).fill(0), promptLength: 1 }));
   let state: readonly Tensor[];
   if (workload.recipe === "sft") {
-    const step = await createSftStep(model, sftStepOptions(workload.config, 0, lengths[0]));
+    const step = await createSftStep(whole(model), sftStepOptions(workload.config, 0, lengths[0]));
     for (const sequence of sequences) await step.accumulate([sequence]);
     state = step.optimizer.state;
   } else {

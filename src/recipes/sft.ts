@@ -9,12 +9,12 @@
  * packing joins them into one text).
  */
 import type { Host } from "../host/host.ts";
-import type { Llama } from "../model/llama.ts";
 import type { Moments } from "../../kernels/mod.ts";
 import type { Activations, Recompute } from "../model/saving.ts";
 import { ADAMW } from "../optim/adamw.ts";
 import { positionsOf, type Sequence } from "./batches.ts";
 import type { TrainingEvent } from "./events.ts";
+import type { Policy } from "./policy.ts";
 import { createSftStep, type SftStepOptions } from "./sft_step.ts";
 import { type LoopConfig, trainingLoop } from "./training_loop.ts";
 
@@ -52,7 +52,7 @@ export const SFT: SftConfig = {
 
 export interface SftGiven {
   host: Host;
-  model: Llama;
+  policy: Policy;
   sequences: readonly Sequence[];
   padId: number;
   /** Where checkpoints live; an existing one is resumed. */
@@ -64,11 +64,11 @@ export async function* trainSft(
   given: SftGiven,
   signal?: AbortSignal,
 ): AsyncGenerator<TrainingEvent> {
-  const { model, sequences, padId } = given;
+  const { policy, sequences, padId } = given;
   if (sequences.length === 0) throw new Error("Cannot train: the data holds no sequences");
   const longest = Math.max(...sequences.map(positionsOf));
-  const engine = await createSftStep(model, sftStepOptions(config, padId, longest));
-  yield* trainingLoop(config, { ...given, trained: model }, sequences, engine, signal);
+  const engine = await createSftStep(policy, sftStepOptions(config, padId, longest));
+  yield* trainingLoop(config, { ...given, trained: policy.trained }, sequences, engine, signal);
 }
 
 /** What a run with this configuration asks of its steps; `longest` is the longest sequence in positions. */

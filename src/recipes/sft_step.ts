@@ -2,12 +2,12 @@
 import { compile, createReader, type Executable, persistent, Plan, type Tensor, write } from "../plan/mod.ts";
 import { accumulateInto } from "../../kernels/mod.ts";
 import { sftLoss, tokenMetrics } from "../loss/sft.ts";
-import type { Llama } from "../model/llama.ts";
 import { saveMemory, type Saving } from "../model/saving.ts";
 import { type AdamWConfig, createOptimizer } from "../optim/adamw.ts";
 import { type BatchArrays, batchArrays, bucketOf, positionsOf, type Sequence } from "./batches.ts";
 import { fittingRows, packedArrays, packedShape, packRows, rowCounts } from "./packing.ts";
 import { type BatchInputs, batchInputs, destroyInputs, score, writeBatch } from "./scorer.ts";
+import type { Policy } from "./policy.ts";
 import type { StepEngine } from "./training_loop.ts";
 
 interface Compiled {
@@ -32,14 +32,17 @@ export interface SftStepOptions extends Saving {
   longest?: number;
 }
 
-export async function createSftStep(model: Llama, options: SftStepOptions): Promise<StepEngine<Sequence>> {
+export async function createSftStep(
+  { model, trained }: Pick<Policy, "model" | "trained">,
+  options: SftStepOptions,
+): Promise<StepEngine<Sequence>> {
   const { gpu } = model;
   const { maxPositions } = model.config;
   const { microBatch: B, padId, pack = false } = options;
   const plans = new Map<string, Compiled>();
   const lossSum = persistent(gpu, "sft.loss", [1]);
   const metricSums = persistent(gpu, "sft.metrics", [3]); // logsumexp, entropy, accuracy
-  const optimizer = await createOptimizer(gpu, model.weights, options.adamw);
+  const optimizer = await createOptimizer(gpu, trained.weights, options.adamw);
   const reader = createReader(gpu, [lossSum, metricSums, optimizer.norm]);
 
   async function planFor(rows: number, T: number): Promise<Compiled> {

@@ -83,7 +83,7 @@ export async function useRecipes(model: Llama, { batch, tokens, samples }: TuneS
   const row = (): Sequence => ({ tokens: Array.from({ length: T }, (_, i) => i % V), promptLength: 1 });
   const rows = Array.from({ length: batch }, row);
   const common = { padId: 0, adamw: ADAMW, recompute: "none" as const };
-  const sft = await createSftStep(model, { microBatch: batch, ...common });
+  const sft = await createSftStep(whole(model), { microBatch: batch, ...common });
   await sft.accumulate(rows);
   sft.destroy();
   const pairs = Math.max(1, batch >> 1);

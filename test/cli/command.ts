@@ -7,6 +7,7 @@ import { parseConfig } from "../../src/model/config.ts";
 import { createLlama, initialize } from "../../src/model/llama.ts";
 import { saveModel } from "../../src/recipes/checkpoint.ts";
 import { tokenizeRows } from "../../src/recipes/sequences.ts";
+import { whole } from "../../src/recipes/policy.ts";
 import { SFT, trainSft } from "../../src/recipes/sft.ts";
 
 export interface Ended {
@@ -54,7 +55,7 @@ export async function saveSmallModel(dir: string): Promise<void> {
   const rows = lines.map((completion) => ({ prompt: "def f(x):\n", completion }));
   const { sequences } = tokenizeRows(tokenizer, rows, 64);
   const config = { ...SFT, steps: 60, batchSize: 4, microBatch: 4, learningRate: 0.01, warmup: 5, checkpointEvery: 0 };
-  const given = { host: memory, model, sequences, padId: tokenizer.padId, checkpoints: "c" };
+  const given = { host: memory, policy: whole(model), sequences, padId: tokenizer.padId, checkpoints: "c" };
   for await (const event of trainSft({ ...config, logEvery: 60 }, given)) {
     if (event.type === "step" && event.step > 1 && !(event.metrics.loss < 3)) {
       throw new Error(`untrained: loss ${event.metrics.loss}`);

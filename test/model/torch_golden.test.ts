@@ -76,7 +76,7 @@ for (const folder of ["llama_torch_untied", "llama_torch_tied"]) {
         const { optimizer: o } = golden.sft;
         const adamw = { beta1: o.betas[0], beta2: o.betas[1], eps: o.eps, weightDecay: o.weightDecay, maxGradNorm: 1 };
         // Two micro-batches of two, one of them half empty: the sum must not depend on the split.
-        const step = await createSftStep(model, { microBatch: 2, padId: golden.padId, adamw, recompute });
+        const step = await createSftStep(whole(model), { microBatch: 2, padId: golden.padId, adamw, recompute });
         await step.accumulate(sequencesOf(golden.sft));
         const names = [...model.weights.tensors.keys()];
         const reader = createReader(
@@ -110,7 +110,7 @@ for (const folder of ["llama_torch_untied", "llama_torch_tied"]) {
         weightDecay: o.weightDecay,
         maxGradNorm: o.maxGradNorm,
       };
-      const step = await createSftStep(model, {
+      const step = await createSftStep(whole(model), {
         microBatch: 3,
         padId: golden.padId,
         adamw,

@@ -19,6 +19,7 @@ import { batchOf, initialWeights, optimizer, shapes } from "../../bench/peers/wo
 import golden from "../golden/gpt_torch.json" with { type: "json" };
 import { getWeights } from "../../src/model/llama.ts";
 import { ADAMW } from "../../src/optim/adamw.ts";
+import { whole } from "../../src/recipes/policy.ts";
 import { createSftStep } from "../../src/recipes/sft_step.ts";
 import { random } from "../kernels/check_op.ts";
 import { PAD, sequences, tinyLlama } from "../recipes/tiny.ts";
@@ -37,7 +38,7 @@ afterAll(() => {
 /** Losses, gradient norms and final weights of SFT steps on a Llama whose embedding table has 90 kB. */
 async function train(gpu: Gpu, tied: boolean) {
   const model = tinyLlama(gpu, 3, { V: 701, tied });
-  const step = await createSftStep(model, { microBatch: 2, padId: PAD, adamw: ADAMW, recompute: "none" });
+  const step = await createSftStep(whole(model), { microBatch: 2, padId: PAD, adamw: ADAMW, recompute: "none" });
   const draw = random(9);
   const batch = sequences(6, 5).map(({ tokens, promptLength }) => ({
     tokens: tokens.map((token, i) => i % 2 === 0 ? token : 3 + Math.floor(draw() * 698)),

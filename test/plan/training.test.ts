@@ -39,7 +39,7 @@ async function train(options: { debug?: DebugWord[]; saving?: Saving }) {
   const gpu = await openGpu({ debug: new Set(options.debug) });
   const model = createLlama(gpu, config, true);
   initialize(model, 5);
-  const step = await createSftStep(model, {
+  const step = await createSftStep(whole(model), {
     microBatch: 3,
     padId: 0,
     adamw: ADAMW,
@@ -76,7 +76,7 @@ describe("a training step", () => {
     const model = createLlama(gpu, config, true);
     initialize(model, 5);
     const options = { padId: 0, adamw: ADAMW, recompute: "none" as const };
-    const sft = await createSftStep(model, { microBatch: 4, ...options });
+    const sft = await createSftStep(whole(model), { microBatch: 4, ...options });
     const dpo = await createDpoStep(whole(model), {
       microBatch: 2,
       beta: 0.1,
@@ -124,7 +124,12 @@ describe("a training step", () => {
   test("is one submit if its sequences fit one micro-batch", async () => {
     const model = createLlama(gpu, config, true);
     initialize(model, 5);
-    const step = await createSftStep(model, { microBatch: 4, padId: 0, adamw: ADAMW, recompute: "none" as const });
+    const step = await createSftStep(whole(model), {
+      microBatch: 4,
+      padId: 0,
+      adamw: ADAMW,
+      recompute: "none" as const,
+    });
     const batch = sequences(4);
     await step.accumulate(batch);
     await step.optimizer.update(1, 1e-3);

@@ -145,7 +145,7 @@ describe("packed rows give what rows of their own give", () => {
     const step = async (pack: boolean) => {
       const model = tinyLlama(gpu, 3, { L: 2 });
       const options = { microBatch: 2, padId: PAD, adamw: ADAMW, recompute: "none" as const, pack };
-      const trainer = await createSftStep(model, options);
+      const trainer = await createSftStep(whole(model), options);
       const tokens = await trainer.accumulate(data);
       const gradients = await gradientsOf(model);
       await trainer.optimizer.update(1, 1e-3);
@@ -187,7 +187,13 @@ describe("packed rows give what rows of their own give", () => {
     const data: Sequence[] = sequences(12, 4);
     const config = { ...SFT, steps: 4, batchSize: 12, microBatch: 3, learningRate: 0.01, warmup: 1, logEvery: 1 };
     const run = async (pack: boolean) => {
-      const given = { host: memoryHost(), model: tinyLlama(gpu), sequences: data, padId: PAD, checkpoints: "run" };
+      const given = {
+        host: memoryHost(),
+        policy: whole(tinyLlama(gpu)),
+        sequences: data,
+        padId: PAD,
+        checkpoints: "run",
+      };
       return (await metricsOf(trainSft({ ...config, pack }, given))).map(({ metrics }) => metrics.loss);
     };
     const [own, packed] = [await run(false), await run(true)];

@@ -20,6 +20,7 @@ import { sftLoss } from "../../src/loss/sft.ts";
 import { ADAMW, type AdamWConfig } from "../../src/optim/adamw.ts";
 import type { Sequence } from "../../src/recipes/batches.ts";
 import { batchInputs, score } from "../../src/recipes/scorer.ts";
+import { whole } from "../../src/recipes/policy.ts";
 import { createSftStep } from "../../src/recipes/sft_step.ts";
 import { expectClose, GUARDED, random } from "../kernels/check_op.ts";
 import { PAD, sequences, TINY, tinyLlama } from "./tiny.ts";
@@ -88,7 +89,13 @@ describe("activations kept as f16", () => {
     for (const recompute of RECOMPUTE) {
       const { model, batch, want } = golden();
       const adamw = { ...ADAMW, maxGradNorm: 0 };
-      const step = await createSftStep(model, { microBatch: 2, padId: PAD, adamw, recompute, activations: "f16" });
+      const step = await createSftStep(whole(model), {
+        microBatch: 2,
+        padId: PAD,
+        adamw,
+        recompute,
+        activations: "f16",
+      });
       await step.accumulate(batch);
       const names = [...model.weights.tensors.keys()];
       const gradients = await createReader(
@@ -111,7 +118,7 @@ describe("activations kept as f16", () => {
     const results = [];
     for (const activations of ["f32", "f16"] as const) {
       const { model, batch } = golden();
-      const step = await createSftStep(model, {
+      const step = await createSftStep(whole(model), {
         microBatch: 2,
         padId: PAD,
         adamw: ADAMW,
@@ -169,7 +176,12 @@ describe("convergence", () => {
   async function lossAfter(saving: Saving, adamw: Partial<AdamWConfig>): Promise<number[]> {
     const model = tinyLlama(gpu, 3, { L: 2 });
     initialize(model, 3);
-    const step = await createSftStep(model, { microBatch: 8, padId: PAD, adamw: { ...ADAMW, ...adamw }, ...saving });
+    const step = await createSftStep(whole(model), {
+      microBatch: 8,
+      padId: PAD,
+      adamw: { ...ADAMW, ...adamw },
+      ...saving,
+    });
     const losses = [];
     for (let i = 1; i <= 30; i++) {
       await step.accumulate(sequences(8, 5));

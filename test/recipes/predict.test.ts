@@ -5,6 +5,7 @@ import { createGenerator } from "../../src/model/generate.ts";
 import { positionsOf } from "../../src/recipes/batches.ts";
 import { DPO, type DpoConfig, trainDpo } from "../../src/recipes/dpo.ts";
 import { formatPrediction, predict, requireMemory, savings, type Workload } from "../../src/recipes/predict.ts";
+import { whole } from "../../src/recipes/policy.ts";
 import { SFT, type SftConfig, trainSft } from "../../src/recipes/sft.ts";
 import { metricsOf, PAD, pairs, sequences, TINY, tinyLlama } from "./tiny.ts";
 
@@ -45,7 +46,7 @@ async function bytesOf(work: (gpu: Gpu) => Promise<unknown>): Promise<number> {
 const runSft = (config: SftConfig) => (own: Gpu) =>
   metricsOf(trainSft(config, {
     host: memoryHost(),
-    model: tinyLlama(own, 1, model),
+    policy: whole(tinyLlama(own, 1, model)),
     sequences: data,
     padId: PAD,
     checkpoints: "run",
@@ -54,8 +55,8 @@ const runSft = (config: SftConfig) => (own: Gpu) =>
 const runDpo = (config: DpoConfig, sampling?: { B: number; S: number }) => async (own: Gpu) => {
   const llama = tinyLlama(own, 1, model);
   const generator = sampling && await createGenerator(llama, sampling.B, sampling.S);
-  const given = { host: memoryHost(), model: llama, pairs: preferences, padId: PAD, checkpoints: "run", modelId: "m" };
-  await metricsOf(trainDpo(config, given));
+  const given = { host: memoryHost(), pairs: preferences, padId: PAD, checkpoints: "run", modelId: "m" };
+  await metricsOf(trainDpo(config, { ...given, policy: whole(llama) }));
   generator?.destroy();
 };
 

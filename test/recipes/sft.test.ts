@@ -6,6 +6,7 @@ import { ADAMW } from "../../src/optim/adamw.ts";
 import type { Recompute } from "../../src/model/saving.ts";
 import type { Sequence } from "../../src/recipes/batches.ts";
 import { sequenceLogprobs } from "../../src/recipes/scorer.ts";
+import { whole } from "../../src/recipes/policy.ts";
 import { SFT, type SftConfig, trainSft } from "../../src/recipes/sft.ts";
 import { epochOrder } from "../../src/recipes/training_loop.ts";
 import { createSftStep } from "../../src/recipes/sft_step.ts";
@@ -29,7 +30,7 @@ const CONFIG: SftConfig = {
 };
 
 function given(model: Llama, host = memoryHost()) {
-  return { host, model, sequences: data, padId: PAD, checkpoints: "run/checkpoints" };
+  return { host, policy: whole(model), sequences: data, padId: PAD, checkpoints: "run/checkpoints" };
 }
 
 describe("SFT, continued", () => {
@@ -81,7 +82,7 @@ describe("an SFT step", () => {
     (microBatch: number, recompute: Recompute = "none", maxGradNorm = 1) => async (batch: readonly Sequence[]) => {
       const model = tinyLlama(gpu, 3, { L: 2 });
       const adamw = { ...ADAMW, maxGradNorm };
-      const trainer = await createSftStep(model, { microBatch, padId: PAD, adamw, recompute });
+      const trainer = await createSftStep(whole(model), { microBatch, padId: PAD, adamw, recompute });
       const tokens = await trainer.accumulate(batch);
       const pages = model.weights.pages.map(({ gradients }) => gradients!);
       const reader = createReader(gpu, pages);
