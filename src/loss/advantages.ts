@@ -161,8 +161,9 @@ export function aggregationWeights(
 ): number[] {
   const B = tokens.length;
   const { maxLength, localBatch = B } = options;
-  if (kind === "grpo") return tokens.map((n) => n > 0 ? 1 / (B * n) : 0);
-  if (kind === "dapo") return tokens.map(() => 1 / sum(tokens));
+  const shareOf = (count: number) => count > 0 ? 1 / count : 0;
+  if (kind === "grpo") return tokens.map((n) => shareOf(B * n));
+  if (kind === "dapo") return tokens.map(() => shareOf(sum(tokens)));
   if (kind === "dr-grpo") {
     if (!maxLength) throw new Error(`Cannot aggregate by dr-grpo: maxLength is ${maxLength}`);
     return tokens.map(() => 1 / (B * maxLength));
@@ -170,7 +171,7 @@ export function aggregationWeights(
   const batches = Math.ceil(B / localBatch);
   return tokens.map((_, i) => {
     const start = Math.floor(i / localBatch) * localBatch;
-    return 1 / (batches * sum(tokens.slice(start, start + localBatch)));
+    return shareOf(batches * sum(tokens.slice(start, start + localBatch)));
   });
 }
 
