@@ -1,5 +1,6 @@
 /** The command line: `deno task train`, `deno task etalon <command>`. */
 import { Command } from "commander";
+import { addBenchOrder } from "./bench_order.ts";
 import { addMicro } from "./micro.ts";
 import { addPlan } from "./plan.ts";
 import { addSft } from "./sft.ts";
@@ -15,6 +16,7 @@ addTrain(program);
 addSft(program);
 addMicro(program);
 addTrace(program);
+addBenchOrder(program);
 addPlan(program);
 addTune(program);
 

@@ -3,24 +3,25 @@
  *
  * - A passing sample against a failing one always comes first; two failing samples are paired only for prompts where
  *   no sample passes ("fill"): orders that pair failures freely lost to plain pass/fail in the reference simulation.
- * - The same program written twice counts once (comments, blank lines and spacing aside).
+ * - The same program written twice counts once: by its key if it has one, else by its tokens (comments, blank lines and
+ *   spacing aside).
  * - A completion cut off before its end token is never a winner: it would teach not to stop.
  * - Among pairs that the same component decides, the one of smallest token edit distance comes first, since it tells
  *   most exactly what was wrong; every sample is used as evenly as possible.
  * - Runs that the machinery spoiled, and programs that passed once and failed once, are in no pair.
  */
-import { codeTokens, editDistance } from "../trace/code_tokens.ts";
+import { editDistance } from "../trace/code_tokens.ts";
 import {
   compare,
   type ComponentName,
   decidedBy,
-  type Judgement,
-  judgement,
+  type Order,
   type OrderName,
-  orders,
+  orderOf,
   testFraction,
 } from "../trace/heuristics.ts";
 import type { ProgramResult } from "../trace/schema.ts";
+import { byProblem, type Candidate, candidates, type Dropped } from "./pair_candidates.ts";
 
 export interface Sample {
   problemId: string;
@@ -40,7 +41,16 @@ export interface Sample {
   agreement?: number[] | null;
 }
 
-export type PairReason = "pass/fail" | "stage" | "fraction" | "agreement" | "severity" | "steps";
+/** `repair`: the winner is the loser with one hunk of it repaired, and no order had to decide. */
+export type PairReason =
+  | "pass/fail"
+  | "stage"
+  | "fraction"
+  | "agreement"
+  | "severity"
+  | "steps"
+  | "random"
+  | "repair";
 
 export interface Pair {
   problemId: string;
@@ -50,22 +60,66 @@ export interface Pair {
   reason: PairReason;
   /** How much better, for losses with a margin: 1 pass/fail, 0.5 stage, 0.25 x gap in tests passed, else 0.1. */
   margin: number;
+  /** How often the rule that decided is wrong, for losses that smooth labels; only with `calibrated`. */
+  labelSmoothing?: number;
 }
+
+export const FAIL_FAIL = ["fill", "never", "always", "auto", "capped"] as const;
 
 export interface PairOptions {
   maxPairsPerPrompt: number;
-  /** Pairs of two failing samples: where nothing passes, never, or everywhere (as the method was first written). */
-  failFail: "fill" | "never" | "always";
+  /**
+   * Pairs of two failing samples: where nothing passes (`fill`), `never`, or everywhere (`always`, as the method was first
+   * written). `auto`: as `fill` if nothing passes on more than 60 % of the prompts, else never. `capped`: everywhere, but
+   * no more than 30 % of all pairs, those of prompts where nothing passes before others.
+   */
+  failFail: typeof FAIL_FAIL[number];
+  /** Weigh each test in the fraction by 1 less its pass rate among the prompt's samples. */
+  weightTests: boolean;
+  /** Give every pair the label smoothing of the rule that decided it. */
+  calibrated: boolean;
+  /** Of the order `random`. */
+  seed: number;
 }
 
-export const defaultPairOptions: PairOptions = { maxPairsPerPrompt: 4, failFail: "fill" };
+export const defaultPairOptions: PairOptions = {
+  maxPairsPerPrompt: 4,
+  failFail: "fill",
+  weightTests: false,
+  calibrated: false,
+  seed: 1,
+};
+
+/** Above this share of prompts without a passing sample, `auto` fills. */
+export const silentShare = 0.6;
+/** Most that `capped` lets pairs of two failing samples be of all pairs. */
+export const failFailShare = 0.3;
+
+/**
+ * Label smoothing by rule: one less its precision on nested mutants, where the program with fewer faults should win.
+ * Published for the fraction (.901), agreement (.926 as the last word of `eta`), steps (.812) and severity (.735). Mutants
+ * that do not load are too few to measure `stage`; it gets the fraction's, which it is an extreme of. `random` is a
+ * control and trains as if it believed its coin; a repaired program has passed, and a pass is never wrong.
+ */
+export const smoothingOf: Readonly<Record<PairReason, number>> = {
+  "pass/fail": 0,
+  stage: 0.1,
+  fraction: 0.1,
+  agreement: 0.07,
+  severity: 0.27,
+  steps: 0.19,
+  random: 0,
+  repair: 0,
+};
 
 export interface PairCounts {
   prompts: number;
   promptsWithPair: number;
   samples: number;
+  /** Prompts where no sample passes. */
+  silentPrompts: number;
   /** Samples that are no candidates, by cause. */
-  dropped: { infra: number; duplicate: number; flaky: number; unfinishedPass: number };
+  dropped: Dropped;
   /** Pairs of candidates the policy looked at; two passing samples are none. */
   compared: number;
   /** Of these: equal under the order, or one of them not comparable. */
@@ -76,7 +130,8 @@ export interface PairCounts {
   byReason: Record<PairReason, number>;
 }
 
-const reasons: Record<ComponentName, PairReason> = {
+/** What a component is called as the reason of a pair. */
+export const reasonOf: Readonly<Record<ComponentName, PairReason>> = {
   pass: "pass/fail",
   stage: "stage",
   runs: "stage",
@@ -86,13 +141,8 @@ const reasons: Record<ComponentName, PairReason> = {
   "severity-fuel-below-crash": "severity",
   steps: "steps",
   "crash-steps": "steps",
+  rank: "random",
 };
-
-interface Candidate {
-  sample: Sample;
-  tokens: string[];
-  record: Judgement;
-}
 
 interface Decision {
   chosen: Candidate;
@@ -104,30 +154,37 @@ interface Decision {
 /** Pairs of all prompts, in the order the prompts first appear. The same samples give the same pairs, however sorted. */
 export function makePairs(
   samples: readonly Sample[],
-  order: OrderName,
+  order: OrderName | Order,
   options: Partial<PairOptions> = {},
 ): { pairs: Pair[]; counts: PairCounts } {
   const policy = { ...defaultPairOptions, ...options };
+  const { components } = orderOf(order);
   const counts = emptyCounts();
   counts.samples = samples.length;
-  const pairs: Pair[] = [];
-  for (const [problemId, group] of byProblem(samples)) {
-    counts.prompts++;
-    const decisions = decide(candidates(group, counts), order, policy, counts);
-    const chosen = select(decisions, order, policy.maxPairsPerPrompt);
-    if (chosen.length) counts.promptsWithPair++;
-    for (const decision of chosen) {
-      const reason = reasons[decision.component];
-      counts.byReason[reason]++;
-      pairs.push({
-        problemId,
-        chosen: decision.chosen.sample.index,
-        rejected: decision.rejected.sample.index,
-        reason,
-        margin: margin(reason, decision),
-      });
-    }
-  }
+  const groups = [...byProblem(samples).values()].map((group) => candidates(group, policy, counts.dropped));
+  counts.prompts = groups.length;
+  counts.silentPrompts = groups.filter((group) => !group.some(isPass)).length;
+  const filled = policy.failFail === "auto"
+    ? (counts.silentPrompts > silentShare * counts.prompts ? "fill" : "never")
+    : policy.failFail;
+  const chosen = groups.map((group) => {
+    const freely = filled === "always" || filled === "capped" || filled === "fill" && !group.some(isPass);
+    return select(decide(group, { name: "", components }, freely, counts), components, policy.maxPairsPerPrompt);
+  });
+  const kept = filled === "capped" ? capped(chosen, groups) : chosen;
+  counts.promptsWithPair = kept.filter((decisions) => decisions.length > 0).length;
+  const pairs = kept.flat().map((decision): Pair => {
+    const reason = reasonOf[decision.component];
+    counts.byReason[reason]++;
+    return {
+      problemId: decision.chosen.sample.problemId,
+      chosen: decision.chosen.sample.index,
+      rejected: decision.rejected.sample.index,
+      reason,
+      margin: margin(reason, decision),
+      ...(policy.calibrated ? { labelSmoothing: smoothingOf[reason] } : {}),
+    };
+  });
   return { pairs, counts };
 }
 
@@ -141,57 +198,14 @@ export function feedbackTest(chosen: ProgramResult, rejected: ProgramResult): nu
   return (fails.find((test) => passes.has(test.index)) ?? fails[0])?.index ?? null;
 }
 
-function byProblem(samples: readonly Sample[]): Map<string, Sample[]> {
-  const groups = new Map<string, Sample[]>();
-  for (const sample of samples) {
-    const group = groups.get(sample.problemId);
-    if (group) group.push(sample);
-    else groups.set(sample.problemId, [sample]);
-  }
-  for (const group of groups.values()) group.sort((a, b) => a.index - b.index);
-  return groups;
-}
+const isPass = ({ sample }: Candidate) => sample.result.passed;
 
-function candidates(group: Sample[], counts: PairCounts): Candidate[] {
-  const programs = new Map<string, { best: Candidate; copies: number; agree: boolean }>();
-  for (const sample of group) {
-    const record = judgement(sample.result, sample.agreement ?? null);
-    if (record.infra) {
-      counts.dropped.infra++;
-      continue;
-    }
-    const tokens = codeTokens(sample.completion);
-    const key = tokens.join("\u0000");
-    const known = programs.get(key);
-    if (!known) {
-      programs.set(key, { best: { sample, tokens, record }, copies: 1, agree: !sample.result.flaky });
-      continue;
-    }
-    known.copies++;
-    known.agree &&= !sample.result.flaky && known.best.sample.result.passed === sample.result.passed;
-    if (sample.finished && !known.best.sample.finished) known.best = { sample, tokens, record };
-  }
-  const kept: Candidate[] = [];
-  for (const { best, copies, agree } of programs.values()) {
-    if (!agree) counts.dropped.flaky += copies;
-    else {
-      counts.dropped.duplicate += copies - 1;
-      // It may not win, and losing to another passing sample is a tie: such a sample can be in no pair.
-      if (best.sample.result.passed && !best.sample.finished) counts.dropped.unfinishedPass++;
-      else kept.push(best);
-    }
-  }
-  return kept;
-}
-
-function decide(group: Candidate[], order: OrderName, policy: PairOptions, counts: PairCounts): Decision[] {
-  const isPass = ({ sample }: Candidate) => sample.result.passed;
-  const fill = policy.failFail === "always" || policy.failFail === "fill" && !group.some(isPass);
+function decide(group: readonly Candidate[], order: Order, freely: boolean, counts: PairCounts): Decision[] {
   const decisions: Decision[] = [];
   group.forEach((a, place) => {
     for (const b of group.slice(place + 1)) {
       const passes = Number(isPass(a)) + Number(isPass(b));
-      if (passes === 2 || passes === 0 && !fill) continue;
+      if (passes === 2 || passes === 0 && !freely) continue;
       counts.compared++;
       const better = compare(a.record, b.record, order);
       if (better === null) counts.incomparable++;
@@ -209,12 +223,27 @@ function decide(group: Candidate[], order: OrderName, policy: PairOptions, count
   return decisions;
 }
 
+/**
+ * The pairs of two failures cut down to their share of all pairs: those of silent prompts first, then each prompt's
+ * first before any prompt's second, by the order of prompts.
+ */
+function capped(chosen: readonly Decision[][], groups: readonly Candidate[][]): Decision[][] {
+  const failing = ({ component }: Decision) => component !== "pass";
+  const certain = chosen.flat().filter((decision) => !failing(decision)).length;
+  const room = Math.floor(certain * failFailShare / (1 - failFailShare) + 1e-9);
+  const inLine = chosen.flatMap((decisions, prompt) =>
+    decisions.filter(failing).map((decision, place) => ({ decision, place, loud: groups[prompt].some(isPass), prompt }))
+  ).sort((a, b) => Number(a.loud) - Number(b.loud) || a.place - b.place || a.prompt - b.prompt);
+  const kept = new Set(inLine.slice(0, room).map(({ decision }) => decision));
+  return chosen.map((decisions) => decisions.filter((decision) => !failing(decision) || kept.has(decision)));
+}
+
 /** Greedy: more important component first, then the samples used least so far, then the nearest texts. */
-function select(decisions: Decision[], order: OrderName, limit: number): Decision[] {
+function select(decisions: Decision[], components: readonly ComponentName[], limit: number): Decision[] {
   const used = new Map<Candidate, number>();
   const uses = (candidate: Candidate) => used.get(candidate) ?? 0;
   const rank = (decision: Decision) => [
-    orders[order].indexOf(decision.component),
+    components.indexOf(decision.component),
     uses(decision.rejected),
     uses(decision.chosen),
     decision.distance,
@@ -239,7 +268,7 @@ function isBefore(a: number[], b: number[]): boolean {
 }
 
 function margin(reason: PairReason, { chosen, rejected }: Decision): number {
-  if (reason === "pass/fail") return 1;
+  if (reason === "pass/fail" || reason === "repair") return 1;
   if (reason === "stage") return 0.5;
   if (reason === "fraction") return 0.25 * (testFraction(chosen.record) - testFraction(rejected.record));
   return 0.1;
@@ -250,11 +279,12 @@ function emptyCounts(): PairCounts {
     prompts: 0,
     promptsWithPair: 0,
     samples: 0,
+    silentPrompts: 0,
     dropped: { infra: 0, duplicate: 0, flaky: 0, unfinishedPass: 0 },
     compared: 0,
     ties: 0,
     incomparable: 0,
     unfinishedWinner: 0,
-    byReason: { "pass/fail": 0, stage: 0, fraction: 0, agreement: 0, severity: 0, steps: 0 },
+    byReason: { "pass/fail": 0, stage: 0, fraction: 0, agreement: 0, severity: 0, steps: 0, random: 0, repair: 0 },
   };
 }

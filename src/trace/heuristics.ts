@@ -3,10 +3,12 @@
  *
  * An order is a list of named components, compared one after the other; the first that differs decides, none means a
  * tie (no pair). Every component is a number, larger is better, and is 0 for a passing program after `pass`, so every
- * order is a total preorder: antisymmetric, transitive, ties transitive. Shares are quantised to steps of 0.02, not
+ * order is a total preorder: antisymmetric, transitive, ties transitive. That holds of any list of components that begins
+ * with `pass`, so users' own orders are lists too ({name, components} as JSON, parseOrder). Shares are quantised to steps of 0.02, not
  * compared with a tolerance, because "closer than 0.02" is not transitive.
  */
 import type { Outcome, ProgramResult, Stage } from "./schema.ts";
+import { hash53 } from "./short_result.ts";
 
 /** What the comparator knows of one run of a program. */
 export interface Judgement {
@@ -21,11 +23,13 @@ export interface Judgement {
   steps: number;
   /** Per test, agreement in [0, 1] with a passing sibling (agreement.ts); null where the prompt has no sibling. */
   agreement: readonly number[] | null;
+  /** A number drawn for the program (seededRank), which `random` goes by; without one it compares no two failures. */
+  rank?: number;
   /** The machinery failed, not the program: never compared. */
   infra: boolean;
 }
 
-export type OrderName = "binary" | "frac" | "seed-literal" | "seed-safe" | "eta";
+export type OrderName = "binary" | "frac" | "seed-literal" | "seed-safe" | "eta" | "random";
 
 export type ComponentName =
   | "pass"
@@ -36,9 +40,17 @@ export type ComponentName =
   | "severity"
   | "severity-fuel-below-crash"
   | "steps"
-  | "crash-steps";
+  | "crash-steps"
+  | "rank";
 
-/** The orders, most important component first. */
+/** An order of one's own. */
+export interface Order {
+  name: string;
+  /** Most important first; the first is `pass`. */
+  components: readonly ComponentName[];
+}
+
+/** The orders by name, most important component first. */
 export const orders: Readonly<Record<OrderName, readonly ComponentName[]>> = {
   binary: ["pass"],
   frac: ["pass", "fraction"],
@@ -48,7 +60,61 @@ export const orders: Readonly<Record<OrderName, readonly ComponentName[]>> = {
   // The method's ideas in an order that holds: steps count only between two crashes.
   "seed-safe": ["pass", "stage", "fraction", "severity-fuel-below-crash", "crash-steps"],
   eta: ["pass", "stage", "fraction", "agreement", "severity"],
+  // The control: between two failures a coin, thrown once per program and not per pair, so that the order is one.
+  random: ["pass", "rank"],
 };
+
+/** The order behind a name, or the order itself. */
+export function orderOf(order: OrderName | Order): Order {
+  return typeof order === "string" ? { name: order, components: orders[order] } : order;
+}
+
+/**
+ * An order written as data. Errors: `Cannot use order x: component "speed" is none of pass, stage, ...`.
+ * @param where what the errors call it before its name is known, such as a file
+ */
+export function parseOrder(value: unknown, where: string): Order {
+  const { name, components: list } = (value ?? {}) as { name?: unknown; components?: unknown };
+  if (typeof name !== "string" || name === "") {
+    throw new Error(`Cannot use ${where}: field "name" is ${JSON.stringify(name) ?? "missing"}, expected text`);
+  }
+  const says = `Cannot use order ${name}`;
+  if (!Array.isArray(list) || list.length === 0) {
+    const shown = JSON.stringify(list) ?? "missing";
+    throw new Error(`${says}: field "components" is ${shown}, expected a list of components`);
+  }
+  const known = Object.keys(components);
+  const strange = list.find((component) => !known.includes(component));
+  if (strange !== undefined) {
+    throw new Error(`${says}: component ${JSON.stringify(strange)} is none of ${known.join(", ")}`);
+  }
+  if (list[0] !== "pass") throw new Error(`${says}: its first component is "${list[0]}", expected "pass"`);
+  const twice = list.find((component, place) => list.indexOf(component) !== place);
+  if (twice !== undefined) throw new Error(`${says}: component "${twice}" is there twice`);
+  return { name, components: list };
+}
+
+/** The rank of a program under `random`: the same for the same seed, prompt and program, and independent of all else. */
+export function seededRank(seed: number, problemId: string, program: string): number {
+  return hash53(`${problemId}\u0000${program}`, seed);
+}
+
+/**
+ * Weights of tests in the fraction: 1 less the share of a prompt's samples that pass the test, so that a test which
+ * nearly all pass tells little. Keyed by test index; a sample counts as often as it was drawn.
+ */
+export function testWeights(samples: readonly { result: ProgramResult; count?: number }[]): Map<number, number> {
+  const passes = new Map<number, number>();
+  let total = 0;
+  for (const { result, count = 1 } of samples) {
+    if (result.infra) continue;
+    total += count;
+    for (const { index, outcome } of result.tests) {
+      passes.set(index, (passes.get(index) ?? 0) + (outcome === "PASS" ? count : 0));
+    }
+  }
+  return new Map([...passes].map(([index, passed]) => [index, 1 - passed / total]));
+}
 
 const stages: Record<Stage, number> = { syntax: 0, load: 1, run: 2 };
 
@@ -82,10 +148,11 @@ const components: Record<ComponentName, (record: Judgement) => number> = {
   }),
   steps: failing((record) => record.steps),
   "crash-steps": failing((record) => firstFailure(record) === "EXC" ? record.steps : 0),
+  rank: failing((record) => record.rank ?? 0),
 };
 
 /** 1: a is better, -1: b is better, 0: a tie, null: not comparable (one of them was not really measured). */
-export function compare(a: Judgement, b: Judgement, order: OrderName): 1 | -1 | 0 | null {
+export function compare(a: Judgement, b: Judgement, order: OrderName | Order): 1 | -1 | 0 | null {
   if (!comparable(a, b, order)) return null;
   const component = decidedBy(a, b, order);
   if (component === null) return 0;
@@ -93,12 +160,19 @@ export function compare(a: Judgement, b: Judgement, order: OrderName): 1 | -1 | 
 }
 
 /** The component that tells a and b apart, or null on a tie. Only of meaning where compare() is not null. */
-export function decidedBy(a: Judgement, b: Judgement, order: OrderName): ComponentName | null {
-  return orders[order].find((name) => components[name](a) !== components[name](b)) ?? null;
+export function decidedBy(a: Judgement, b: Judgement, order: OrderName | Order): ComponentName | null {
+  return componentsOf(order).find((name) => components[name](a) !== components[name](b)) ?? null;
 }
 
-/** The record of one run. `agreement` comes from agreement.ts, null where the prompt has no sibling to agree with. */
-export function judgement(result: ProgramResult, agreement: readonly number[] | null = null): Judgement {
+/**
+ * The record of one run. `agreement` comes from agreement.ts, null where the prompt has no sibling to agree with;
+ * `weights` from testWeights.
+ */
+export function judgement(
+  result: ProgramResult,
+  agreement: readonly number[] | null = null,
+  weights?: ReadonlyMap<number, number>,
+): Judgement {
   // An assert that a program which ran to its end never reached is no test of it.
   const counted = result.tests.length === result.testsTotal
     ? result.tests
@@ -107,6 +181,7 @@ export function judgement(result: ProgramResult, agreement: readonly number[] | 
     stage: result.stage,
     passed: result.passed,
     outcomes: counted.map((test) => test.outcome),
+    ...(weights ? { weights: counted.map(({ index }) => weights.get(index) ?? 1) } : {}),
     steps: result.steps,
     agreement,
     infra: result.infra || result.verdict === "harness_error",
@@ -136,11 +211,19 @@ function firstFailure({ stage, outcomes }: Judgement): Outcome | "syntax" | "loa
 }
 
 /** An agreement on one side only says nothing about two failing runs: "unknown" is neither 0 nor 1. */
-function comparable(a: Judgement, b: Judgement, order: OrderName): boolean {
+function comparable(a: Judgement, b: Judgement, order: OrderName | Order): boolean {
   if (a.infra || b.infra) return false;
-  if (!orders[order].includes("agreement")) return true;
+  const names = componentsOf(order);
+  if (names.includes("rank") && !passed(a) && !passed(b) && (a.rank === undefined || b.rank === undefined)) {
+    return false;
+  }
+  if (!names.includes("agreement")) return true;
   const failingRun = (record: Judgement) => record.stage === "run" && !passed(record);
   return (a.agreement === null) === (b.agreement === null) || !failingRun(a) || !failingRun(b);
+}
+
+function componentsOf(order: OrderName | Order): readonly ComponentName[] {
+  return typeof order === "string" ? orders[order] : order.components;
 }
 
 // The nudge keeps a share such as 0.58, which is 28.999999999999996 * 0.02, in its own step.
