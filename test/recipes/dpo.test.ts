@@ -3,11 +3,13 @@ import { type Gpu, openGpu } from "../../src/plan/mod.ts";
 import { memoryHost } from "../../src/host/memory.ts";
 import type { Llama } from "../../src/model/llama.ts";
 import { ADAMW } from "../../src/optim/adamw.ts";
+import type { Host } from "../../src/host/host.ts";
 import { DPO, type DpoConfig, trainDpo } from "../../src/recipes/dpo.ts";
 import { createDpoStep, type PreferencePair } from "../../src/recipes/dpo_step.ts";
-import { whole } from "../../src/recipes/policy.ts";
+import { type Policy, whole } from "../../src/recipes/policy.ts";
 import { sequenceLogprobs } from "../../src/recipes/scorer.ts";
-import { checkpointHashes, metricsOf, PAD, pairs, tinyLlama } from "./tiny.ts";
+import { interrupted } from "./interrupted.ts";
+import { checkpointHashes, metricsOf, PAD, pairs, tinyAdapted, tinyLlama, weightedPairs } from "./tiny.ts";
 import type { Recompute } from "../../src/model/saving.ts";
 
 let gpu: Gpu;
@@ -28,6 +30,7 @@ const CONFIG: DpoConfig = {
 const given = (model: Llama, host = memoryHost(), data = pairs(7, 3)) => ({
   host,
   model,
+  policy: whole(model),
   pairs: data,
   padId: PAD,
   checkpoints: "run/checkpoints",
@@ -180,6 +183,24 @@ describe("a DPO step", () => {
     expect(Object.keys(split)).toEqual(Object.keys(plain));
     for (const [name, value] of Object.entries(plain)) expect(split[name], name).toBeCloseTo(value, 4);
     expect(await metricsFor((pair) => pair, 3, "block")).toEqual(split);
+  });
+});
+
+describe("DPO that is stopped and cut off at random steps, again and again, ends in the same bits", () => {
+  const policies: [string, () => Policy, Partial<DpoConfig>][] = [
+    ["all weights", () => whole(tinyLlama(gpu)), { wpo: true, ldAlpha: 0.5 }],
+    ["adapters", () => tinyAdapted(gpu), {}],
+  ];
+  test.each(policies)("%s", async (_, policyOf, change) => {
+    const config = { ...CONFIG, ...change, steps: 13, checkpointEvery: 3 };
+    const run = (policy: Policy, host: Host, signal?: AbortSignal) =>
+      trainDpo(config, { ...given(policy.model, host), policy, pairs: weightedPairs(7, 3) }, signal);
+    const [whole, broken] = [memoryHost(), memoryHost()];
+    await metricsOf(run(policyOf(), whole));
+    const counts = await interrupted((signal) => run(policyOf(), broken, signal), 5);
+    expect(Math.min(counts.crashes, counts.stops)).toBeGreaterThan(0);
+    const [got, want] = [broken, whole].map((host) => checkpointHashes(host, "run/checkpoints", 13));
+    expect(await got).toEqual(await want);
   });
 });
 

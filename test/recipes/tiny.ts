@@ -5,6 +5,9 @@ import type { LlamaConfig } from "../../src/model/config.ts";
 import { createLlama, initialize, type Llama } from "../../src/model/llama.ts";
 import type { Sequence } from "../../src/recipes/batches.ts";
 import { sha256 } from "../../src/files/sha256.ts";
+import { createLora } from "../../src/model/lora.ts";
+import type { DpoPair } from "../../src/recipes/dpo.ts";
+import { adapted, type Policy } from "../../src/recipes/policy.ts";
 import type { StepEvent, TrainingEvent } from "../../src/recipes/events.ts";
 import { random } from "../kernels/check_op.ts";
 
@@ -25,10 +28,17 @@ export const TINY: LlamaConfig = {
 };
 export const PAD = 0;
 
-export function tinyLlama(gpu: Gpu, seed = 1, config: Partial<LlamaConfig> = {}): Llama {
-  const model = createLlama(gpu, { ...TINY, ...config }, true);
+export function tinyLlama(gpu: Gpu, seed = 1, config: Partial<LlamaConfig> = {}, training = true): Llama {
+  const model = createLlama(gpu, { ...TINY, ...config }, training);
   initialize(model, seed);
   return model;
+}
+
+/** LoRA adapters beside a tiny model without gradients of its own. */
+export function tinyAdapted(gpu: Gpu, seed = 1, config: Partial<LlamaConfig> = {}): Policy {
+  const base = tinyLlama(gpu, seed, config, false);
+  const lora = createLora(base, { rank: 4, alpha: 8, targets: ["self_attn.qkv", "mlp.down_proj"] }, true, seed);
+  return adapted(base, lora);
 }
 
 /** BOS, a prompt of 2 to 5 tokens, a completion of 2 to 9 tokens, EOS: of unequal lengths, in two buckets. */
@@ -49,6 +59,19 @@ export function pairs(count: number, seed: number): { chosen: Sequence; rejected
     const tokens = [...chosen.tokens.slice(0, chosen.promptLength + 1), ...other];
     return { chosen, rejected: { tokens, promptLength: chosen.promptLength } };
   });
+}
+
+/** Pairs of which half of the tokens count, some more than others; each has a margin and a chance of being wrong. */
+export function weightedPairs(count: number, seed: number): DpoPair[] {
+  const weights = ({ tokens, promptLength }: Sequence, i: number) =>
+    tokens.slice(promptLength).map((_, t) => (t + i) % 4 / 2);
+  return pairs(count, seed).map((pair, i) => ({
+    ...pair,
+    chosenWeights: weights(pair.chosen, i),
+    rejectedWeights: weights(pair.rejected, i),
+    margin: i / 10,
+    labelSmoothing: i / 20,
+  }));
 }
 
 /** Runs a recipe and gives back its logged metrics; `leave` breaks off without notice, as a crash would. */
