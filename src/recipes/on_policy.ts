@@ -1,30 +1,21 @@
-/**
- * What PPO and GRPO share around their updates: which problems come next, sampling with interpreters and the GPU at work side by
- * side, what the outcomes were, and where a run stands.
- */
+/** What PPO and GRPO share around their updates: settings, events, rewards, what the outcomes were, and where a run stands. */
 import type { Host } from "../host/host.ts";
-import type { Sample } from "../data/pairs.ts";
 import type { Problem } from "../data/problem.ts";
 import type { Tokenizer } from "../data/tokenizer.ts";
-import { isSolved, type OutcomeMix, outcomeMix } from "../eval/outcomes.ts";
+import { type OutcomeMix, outcomeMix } from "../eval/outcomes.ts";
 import type { Moments } from "../../kernels/mod.ts";
-import { createGenerator, type Generator } from "../model/generate.ts";
+import { gae, type GroupAdvantage } from "../loss/advantages.ts";
 import { shuffled, uniformStream } from "../model/philox.ts";
 import type { Activations, Recompute } from "../model/saving.ts";
 import type { Trained } from "../model/weights.ts";
 import { ADAMW, type AdamWConfig, type Optimizer } from "../optim/adamw.ts";
 import type { Schedule } from "../optim/schedule.ts";
-import { compactTrace } from "../trace/compact.ts";
 import type { Pool } from "../trace/pool.ts";
-import type { Sequence } from "./batches.ts";
 import { loadCheckpoint, saveCheckpoint } from "./checkpoint.ts";
 import type { DenseCredit, TokenCredit } from "./dense.ts";
 import type { CheckpointEvent, StepEvent, TrainingEvent } from "./events.ts";
 import type { Policy } from "./policy.ts";
-import { type Experience, groupsOf, isJudged, type Reward } from "./rewards.ts";
-import { type Draw, sampleTraced, Stopped } from "./rollout.ts";
-import { promptTokens } from "./sequences.ts";
-import { epochOrder } from "./training_loop.ts";
+import type { Experience, Reward } from "./rewards.ts";
 
 export const SCHEDULERS = ["epochs", "pass-rate"] as const;
 
@@ -125,166 +116,14 @@ export interface Standing {
   monitor?: unknown;
 }
 
-/** Random streams: of samples, far from those of evaluation and other stages; of the host, by use. */
-const SAMPLES = 1 << 30;
+/** Random streams of minibatches, by iteration and epoch. */
 const MINIBATCHES = 1 << 29;
-const SCHEDULER = 1 << 28;
-/** Room of a reward model for a trace. */
-const TRACE_TOKENS = 248;
-const PASS_RATE_MEMORY = 0.7;
-const LEAST_WEIGHT = 0.05;
 /** Nats by which the divergence of a sequence may seem negative by rounding alone. */
 const ROUNDING = 0.01;
 
 /** AdamW as on-policy recipes use it: without decay, which would pull a policy away from its reference. */
 export function adamwOf({ maxGradNorm, moments }: OnPolicyConfig): AdamWConfig {
   return { ...ADAMW, weightDecay: 0, maxGradNorm, moments };
-}
-
-/** The samples to draw in an iteration, problem by problem. A problem that comes twice makes one larger group. */
-export function drawsOf(config: OnPolicyConfig, problems: readonly Problem[], standing: Standing): Draw[] {
-  const { prompts, samples, seed, scheduler } = config;
-  const done = standing.iteration * prompts;
-  const itemAt = epochOrder(problems, seed);
-  const chosen = scheduler === "epochs"
-    ? Array.from({ length: prompts }, (_, i) => itemAt(done + i))
-    : byPassRate(problems, prompts, standing.passRates, uniformStream(seed, SCHEDULER + standing.iteration));
-  const indices = new Map<Problem, number>();
-  return chosen.flatMap((problem, p) =>
-    Array.from({ length: samples }, (_, i): Draw => {
-      const index = indices.get(problem) ?? 0;
-      indices.set(problem, index + 1);
-      return { problem, index, stream: SAMPLES + (done + p) * samples + i };
-    })
-  );
-}
-
-/** Without replacement as long as there are problems: the largest u^(1 / weight) (Efraimidis and Spirakis 2006). */
-function byPassRate(
-  problems: readonly Problem[],
-  count: number,
-  rates: Standing["passRates"],
-  uniform: () => number,
-): Problem[] {
-  const weight = ({ id }: Problem) => (rates[id] ?? 0.5) * (1 - (rates[id] ?? 0.5)) + LEAST_WEIGHT;
-  const drawn: Problem[] = [];
-  while (drawn.length < count) {
-    const keyed = problems.map((problem) => ({ problem, key: Math.log(1 - uniform()) / weight(problem) }));
-    drawn.push(...keyed.sort((a, b) => b.key - a.key).slice(0, count - drawn.length).map(({ problem }) => problem));
-  }
-  return drawn;
-}
-
-/** Running pass rates by problem after these samples. */
-export function passRatesAfter(known: Standing["passRates"], batch: readonly Experience[]): Standing["passRates"] {
-  const rates = { ...known };
-  for (const group of groupsOf(batch)) {
-    const judged = group.map((i) => batch[i]).filter(({ sample }) => isJudged(sample));
-    if (judged.length === 0) continue;
-    const { id } = judged[0].problem;
-    const rate = judged.filter(({ sample }) => isSolved(sample)).length / judged.length;
-    rates[id] = id in rates ? PASS_RATE_MEMORY * rates[id] + (1 - PASS_RATE_MEMORY) * rate : rate;
-  }
-  return rates;
-}
-
-/** How long the model wrote, how long it was scored, and how long after that interpreters were at work alone. */
-export interface Seconds {
-  generate: number;
-  score: number;
-  idle: number;
-}
-
-export interface Sampler {
-  /**
-   * Phases 1 and 2. Programs are judged while the model writes the next ones, and while `score` runs what else is needed of the
-   * GPU, which it does once the last program is written. Null where the signal ended it.
-   */
-  sample<T>(
-    draws: readonly Draw[],
-    score: (sequences: Sequence[]) => Promise<T>,
-    signal?: AbortSignal,
-  ): Promise<{ experiences: Experience[]; sequences: Sequence[]; scored: T; seconds: Seconds } | null>;
-  destroy(): void;
-}
-
-/** Samples from the weights as they are at each call. Error: a prompt that leaves no room for `maxNewTokens`. */
-export async function createSampler(config: OnPolicyConfig, given: OnPolicyGiven): Promise<Sampler> {
-  const { maxNewTokens, temperature, seed } = config;
-  const { policy: { model }, pool, tokenizer, reward } = given;
-  const prompts = new Map(given.problems.map((problem) => [problem, promptTokens(tokenizer, problem.prompt)]));
-  const room = model.config.maxPositions - maxNewTokens;
-  for (const [{ id }, { length }] of prompts) {
-    if (length > room) {
-      throw new Error(
-        `Cannot sample for ${id}: its prompt has ${length} tokens, ${maxNewTokens} new ones leave room for ${room}`,
-      );
-    }
-  }
-  const longest = Math.max(...[...prompts.values()].map(({ length }) => length));
-  const generator = await createGenerator(model, config.sampleBatch, longest + maxNewTokens);
-  const reads = reward.reads ?? "traces";
-  const options = {
-    ...{ temperature, topP: 1, topK: 0, maxNewTokens, seed },
-    traced: reads !== "verdicts" || given.monitor !== undefined || given.dense !== undefined,
-    stops: [], // a cut would train on tokens that were not sampled
-  };
-  const experience = (problem: Problem, sample: Sample): Experience => {
-    const text = () => compactTrace(sample.result, { budget: TRACE_TOKENS, outcome: reward.outcomeLine ?? true });
-    return { problem, sample, trace: reads === "traces" ? text() : "" };
-  };
-  return {
-    async sample(draws, score, signal) {
-      const clock = stopwatch();
-      const seconds = { generate: 0, score: 0, idle: 0 };
-      const watched = watch(generator);
-      const judge = async () => {
-        const experiences: Experience[] = [];
-        const traced = { pool, tokenizer, generator: watched.generator };
-        for await (const samples of sampleTraced(traced, draws, options, signal)) {
-          for (const sample of samples) experiences.push(experience(draws[experiences.length].problem, sample));
-        }
-        return experiences;
-      };
-      const scoreAll = async () => {
-        const completions = await watched.written;
-        seconds.generate = clock();
-        const sequences = completions.map((tokens, i): Sequence => {
-          const prompt = prompts.get(draws[i].problem)!;
-          return { tokens: [...prompt, ...tokens], promptLength: prompt.length };
-        });
-        const scored = await score(sequences);
-        seconds.score = clock();
-        return { sequences, scored };
-      };
-      try {
-        const [experiences, scores] = await Promise.all([judge(), scoreAll()]);
-        seconds.idle = clock();
-        return signal?.aborted ? null : { experiences, ...scores, seconds };
-      } catch (error) {
-        if (error instanceof Stopped) return null;
-        throw error;
-      }
-    },
-    destroy: () => generator.destroy(),
-  };
-}
-
-/** The same generator, and the tokens of all its completions once the last one is there. */
-function watch(generator: Generator): { generator: Generator; written: Promise<number[][]> } {
-  const { promise, resolve } = Promise.withResolvers<number[][]>();
-  const all: number[][] = [];
-  const watched: Generator = {
-    ...generator,
-    async *run(requests, options) {
-      for await (const completions of generator.run(requests, options)) {
-        all.push(...completions.map(({ tokens }) => tokens));
-        if (all.length === requests.length) resolve(all);
-        yield completions;
-      }
-    },
-  };
-  return { generator: watched, written: promise };
 }
 
 /** Seconds since the last call, or since it was made. */
@@ -340,10 +179,33 @@ export function requireHealthyKl(kls: readonly number[], iteration: number): voi
 /** Advantages times step-wise credit, where there is any. Error: one has more numbers than the other. */
 export function weighted(advantages: readonly number[], weights?: readonly number[]): number[] {
   if (weights === undefined) return [...advantages];
-  if (weights.length !== advantages.length) {
-    throw new Error(`Cannot weight advantages: ${weights.length} weights for ${advantages.length} completion tokens`);
-  }
+  requireTokens("weights", weights, advantages.length);
   return advantages.map((advantage, t) => advantage * weights[t]);
+}
+
+/**
+ * A sample's advantage as one of each token: times the weights of step-wise credit, and with its rewards from the token on added
+ * (undiscounted, as the advantage of shaping by a potential is). Error: rewards where advantages are in units of a deviation.
+ */
+export function withCredit(
+  advantage: number,
+  tokens: number,
+  credit: TokenCredit | null,
+  kind: GroupAdvantage,
+): number[] {
+  const all = weighted(new Array<number>(tokens).fill(advantage), credit?.weights);
+  if (!credit?.rewards) return all;
+  if (kind === "trl" || kind === "verl") {
+    throw new Error(`Cannot add rewards of tokens to advantages of kind ${kind}, which are divided by a deviation`);
+  }
+  requireTokens("rewards", credit.rewards, tokens);
+  const { advantages: toGo } = gae(credit.rewards, all.map(() => 0), 1, 1);
+  return all.map((each, t) => each + toGo[t]);
+}
+
+function requireTokens(name: string, numbers: readonly number[], tokens: number): void {
+  if (numbers.length === tokens) return;
+  throw new Error(`Cannot credit tokens: ${numbers.length} ${name} for ${tokens} completion tokens`);
 }
 
 /** Shares of outcomes among what was judged, and what the samples look like. */
@@ -363,6 +225,13 @@ export function outcomeMetrics(experiences: readonly Experience[]): Record<strin
     "val/num_eos_tokens": samples.filter(({ finished }) => finished).length,
     "completions/mean_length": mean(samples.map(({ tokens }) => tokens.length)),
   };
+}
+
+/** How long the model wrote, how long it was scored, and how long after that interpreters were at work alone. */
+export interface Seconds {
+  generate: number;
+  score: number;
+  idle: number;
 }
 
 /** Seconds and rates of an iteration, `exec_seconds` added up over all interpreters. */

@@ -21,9 +21,7 @@ import { learningRate } from "../optim/schedule.ts";
 import { progressMeter } from "./events.ts";
 import {
   adamwOf,
-  createSampler,
   createSaver,
-  drawsOf,
   machineMetrics,
   mean,
   minibatchesOf,
@@ -31,7 +29,6 @@ import {
   type OnPolicyEvent,
   type OnPolicyGiven,
   outcomeMetrics,
-  passRatesAfter,
   requireFinite,
   requireHealthyKl,
   requireJudged,
@@ -41,6 +38,7 @@ import {
   sum,
   weighted,
 } from "./on_policy.ts";
+import { createSampler, drawsOf, passRatesAfter } from "./on_policy_sampler.ts";
 import { createPpoStep, type Rollout } from "./ppo_step.ts";
 import { createRolloutScorer } from "./rollout_scorer.ts";
 import { destroyInputs } from "./scorer.ts";
