@@ -6,7 +6,7 @@
  */
 import { compile, type Gpu, openDryGpu, persistent, Plan, type Recorder, type Tensor } from "../src/plan/mod.ts";
 import { type Moments, tokenLogprob } from "../kernels/mod.ts";
-import { dpoLoss } from "../src/loss/dpo.ts";
+import { preferenceLoss } from "../src/loss/preference.ts";
 import { sftLoss } from "../src/loss/sft.ts";
 import { createGpt, gptAttendWithin, type GptConfig, gptForward, gptHeadWeight } from "../src/model/gpt.ts";
 import type { LlamaConfig } from "../src/model/config.ts";
@@ -120,13 +120,13 @@ function finish(
 ): void {
   const [B] = mask.shape;
   const given = (name: string, shape: readonly number[]) => persistent(gpu, name, shape);
-  const loss = recipe === "sft" ? sftLoss(plan, logprob, mask) : dpoLoss(plan, logprob, {
+  const loss = recipe === "sft" ? sftLoss(plan, logprob, mask) : preferenceLoss(plan, logprob, {
     mask,
     reference: given("reference", [B]),
-    pairWeight: given("pair.weight", [B / 2]),
+    pairs: given("pairs", [B / 2, 5]),
     sftWeight: given("sft.weight", mask.shape),
-    hyper: given("hyper", [2]),
-  }).loss;
+    hyper: given("hyper", [4]),
+  }, {}).loss;
   plan.keep(loss);
   plan.backward(loss, one);
   saveMemory(plan, saving);

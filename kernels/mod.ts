@@ -3,10 +3,10 @@ export { adamw, gradNorm, MOMENT_BLOCK, type Moments } from "./adamw.ts";
 export { cast, keepHalves } from "./cast.ts";
 export { attention } from "./attention.ts";
 export { attentionDecode, type Cache, cacheCopy, cacheWrite, PAGE, type Rows } from "./decode.ts";
-export { dpo, DPO_METRICS } from "./dpo.ts";
 export { geluErf, tanh } from "./elementwise.ts";
 export { embedding } from "./embedding.ts";
 export { gelu } from "./gelu.ts";
+export { kto, KTO_METRICS } from "./kto.ts";
 export { type Adapter, loraBranch, loraMerge } from "./lora.ts";
 export { linear, type LinearOptions } from "./matmul.ts";
 export { layernorm, rmsnorm } from "./norm.ts";
@@ -21,6 +21,15 @@ export {
   SURROGATES,
 } from "./ppo.ts";
 export { poolRows } from "./pool_rows.ts";
+export {
+  type Divergence,
+  DIVERGENCES,
+  preference,
+  PREFERENCE_LOSSES,
+  PREFERENCE_METRICS,
+  type PreferenceLoss,
+  REFERENCE_FREE,
+} from "./preference.ts";
 export { quantize, type Quantized, quantizedLinear } from "./quantized.ts";
 export { pairwiseReward, REWARD_METRICS } from "./reward.ts";
 export { rope, ropeTable } from "./rope.ts";

@@ -1,6 +1,6 @@
 /** The plans of a recipe as text, for `deno task plan`: what the GPU will be asked to do, before it does anything. */
 import { describe, openDryGpu, persistent, Plan, planMemory, type Recorder } from "../plan/mod.ts";
-import { dpoLoss } from "../loss/dpo.ts";
+import { preferenceLoss } from "../loss/preference.ts";
 import { sftLoss } from "../loss/sft.ts";
 import type { LlamaConfig } from "../model/config.ts";
 import { createLlama } from "../model/llama.ts";
@@ -24,13 +24,13 @@ export function describeRecipe(
   const given = (name: string, shape: number[]) => persistent(gpu, name, shape);
   if (recipe === "sft") plan.backward(sftLoss(plan, logprob, given("loss.weight", [B, T])), model.one);
   else {
-    const loss = dpoLoss(plan, logprob, {
+    const loss = preferenceLoss(plan, logprob, {
       mask: inputs.mask,
       reference: given("reference", [B]),
-      pairWeight: given("pair.weight", [B / 2]),
+      pairs: given("pairs", [B / 2, 5]),
       sftWeight: given("sft.weight", [B, T]),
-      hyper: given("hyper", [2]),
-    });
+      hyper: given("hyper", [4]),
+    }, {});
     plan.backward(loss.loss, model.one);
   }
   saveMemory(plan, saving);

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { createWeights, type Gpu, openGpu, persistent, Plan } from "../../src/plan/mod.ts";
-import { add, dpo, embedding, linear, rmsnorm, tokenLogprob, weightedSum } from "../../kernels/mod.ts";
+import { add, embedding, linear, rmsnorm, tokenLogprob, weightedSum } from "../../kernels/mod.ts";
 import { checkOp, GUARDED, random } from "./check_op.ts";
 import * as reference from "./reference.ts";
 
@@ -63,8 +63,6 @@ describe("every op agrees with its float64 reference, forward and gradient", () 
         reference: (v) => reference.rmsnorm(v.x, v.gain, 1e-5),
       }));
   }
-  // exp(89) overflows f32, so both sides of it are here.
-  const extreme = Float32Array.of(-200, 200, -100, 100, -90, 90, -20, 20, 0);
   test("add", () =>
     checkOp(gpu, {
       inputs: { a: { shape: [67] }, b: { shape: [67] } },
@@ -96,31 +94,4 @@ describe("every op agrees with its float64 reference, forward and gradient", () 
       record: (plan, t) => weightedSum(plan, t.x, t.w, 6),
       reference: (v) => reference.weightedSum(v.x, mask, 6),
     }));
-  const ref = floats(10, 6);
-  const weight = Float32Array.of(0.25, 0.25, 0.25, 0.25, 0);
-  for (const smooth of [0, 0.1]) {
-    test(`dpo with label smoothing ${smooth}`, () =>
-      checkOp(gpu, {
-        inputs: { lp: { shape: [10], spread: 5 } },
-        given: {
-          ref: { shape: [10], data: ref },
-          weight: { shape: [5], data: weight },
-          hyper: { shape: [2], data: Float32Array.of(0.5, smooth) },
-        },
-        record: (plan, t) => dpo(plan, { logprobs: t.lp, reference: t.ref, weight: t.weight, hyper: t.hyper }).loss,
-        reference: (v) => reference.dpo(v.lp, ref, weight, 0.5, Math.fround(smooth)),
-      }));
-    test(`dpo of log-ratios between -200 and 200 with label smoothing ${smooth}`, () =>
-      checkOp(gpu, {
-        inputs: { lp: { shape: [18], data: Float32Array.from({ length: 18 }, (_, i) => i < 9 ? extreme[i] : 0) } },
-        given: {
-          ref: { shape: [18], data: new Float32Array(18) },
-          weight: { shape: [9], data: new Float32Array(9).fill(1 / 9) },
-          hyper: { shape: [2], data: Float32Array.of(1, smooth) },
-        },
-        record: (plan, t) => dpo(plan, { logprobs: t.lp, reference: t.ref, weight: t.weight, hyper: t.hyper }).loss,
-        reference: (v) =>
-          reference.dpo(v.lp, new Float32Array(18), new Float32Array(9).fill(1 / 9), 1, Math.fround(smooth)),
-      }));
-  }
 });

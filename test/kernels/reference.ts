@@ -136,15 +136,3 @@ export function weightedSum(x: F64, w: ArrayLike<number>, B: number): F64 {
   for (let i = 0; i < x.length; i++) out[Math.floor(i / T)] += x[i] * w[i % w.length];
   return out;
 }
-
-const logSigmoid = (x: number) => Math.min(x, 0) - Math.log1p(Math.exp(-Math.abs(x)));
-
-export function dpo(lp: F64, ref: ArrayLike<number>, weight: ArrayLike<number>, beta: number, smooth: number): F64 {
-  const P = weight.length;
-  let loss = 0;
-  for (let p = 0; p < P; p++) {
-    const d = lp[p] - ref[p] - lp[P + p] + ref[P + p];
-    loss += weight[p] * (-(1 - smooth) * logSigmoid(beta * d) - smooth * logSigmoid(-beta * d));
-  }
-  return Float64Array.of(loss);
-}

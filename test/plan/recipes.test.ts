@@ -100,7 +100,7 @@ describe("the recipes' plans", () => {
 
   test("DPO dispatches these kernels, this often", () => {
     expect(kernelCounts(describeRecipe(PORTABLE, config, "dpo", 2, 8, { recompute: "none" }))).toMatchInlineSnapshot(`
-      "plan dpo.2x8: 71 dispatches, 556 kFLOP, values 33.3 kB in 29 buffers (1.02 x what lives at once; 60.2 kB unshared)
+      "plan dpo.2x8: 71 dispatches, 556 kFLOP, values 33.5 kB in 30 buffers (1.02 x what lives at once; 60.4 kB unshared)
       1 embedding.forward
       5 norm.forward
       9 matmul_nt
@@ -109,11 +109,11 @@ describe("the recipes' plans", () => {
       2 swiglu.forward
       1 token_logprob.fold
       2 weighted_sum.forward
-      1 dpo.forward
+      1 preference.forward
       1 add.forward
       2 add.backward
       2 weighted_sum.backward
-      1 dpo.backward
+      1 preference.backward
       1 token_logprob.backward
       9 matmul_nn
       9 matmul_tn

@@ -31,9 +31,9 @@ describe("who imports whom", () => {
     const right = [
       edge("src/plan/plan.ts", "src/plan/tensor.ts"),
       edge("kernels/matmul.ts", "wgsl/matmul.wgsl"),
-      edge("src/loss/dpo.ts", "src/model/llama.ts", true),
+      edge("src/loss/preference.ts", "src/model/llama.ts", true),
       edge("src/trace/pool.ts", "src/data/problem.ts", true),
-      edge("src/recipes/dpo.ts", "src/loss/dpo.ts"),
+      edge("src/recipes/dpo.ts", "src/loss/preference.ts"),
       edge("src/cli/main.ts", "src/mod.ts"),
       edge("src/data/tokenizer.ts", "npm:@huggingface/tokenizers"),
     ];
