@@ -17,7 +17,7 @@ import { shuffled, uniformStream } from "../model/philox.ts";
 import { codeTokens, editDistance } from "../trace/code_tokens.ts";
 import type { Pool } from "../trace/pool.ts";
 import { prefixPotential, shapedRewards, statementPrefixes } from "../trace/potential.ts";
-import type { ProgramResult } from "../trace/schema.ts";
+import type { Limits, ProgramResult } from "../trace/schema.ts";
 import { statementTokens, streamOf } from "./credit_masks.ts";
 import { type Accuser, statementCredit, traceFailure } from "./failure.ts";
 import type { Experience } from "./rewards.ts";
@@ -151,15 +151,18 @@ function exchanged(
   return result;
 }
 
+/** Line events of one test of a prefix: what a loop without its end computes beyond that is no progress. */
+const PREFIX_STEPS = 20_000;
 /** Programs' results are kept from step to step; above this many they are forgotten. */
 const MOST_KEPT = 20_000;
 
 function potentialCredit({ pool, tokenizer, reference = false }: DenseGiven): DenseCredit {
   const known = new Map<string, Promise<ProgramResult>>();
-  const stream = async (problem: Problem, program: string): Promise<ProgramResult> => {
-    const key = await sha256(`${problem.id}\u0000${program}`);
+  const stream = async (problem: Problem, program: string, limits: Partial<Limits> = {}): Promise<ProgramResult> => {
+    const key = await sha256(JSON.stringify([problem.id, program, limits]));
     if (known.size > MOST_KEPT) known.clear();
-    const found = known.get(key) ?? pool.run({ ...programJob(problem, "", "none"), program, streams: true });
+    const job = programJob(problem, "", "none");
+    const found = known.get(key) ?? pool.run({ ...job, program, streams: true, limits: { ...job.limits, ...limits } });
     known.set(key, found);
     return await found;
   };
@@ -171,7 +174,9 @@ function potentialCredit({ pool, tokenizer, reference = false }: DenseGiven): De
       const goal = await stream(problem, programText(problem, winner));
       if (!goal.passed) return null;
       const prefixes = await statementPrefixes(pool, programText(problem, sample.completion), problem.entryPoint);
-      const results = await Promise.all(prefixes.map(({ text }) => stream(problem, text)));
+      const results = await Promise.all(
+        prefixes.map(({ text }) => stream(problem, text, { stepsPerTest: PREFIX_STEPS })),
+      );
       const potentials = results.map((result) => result.infra ? NaN : prefixPotential(result, goal));
       const spans = completionSpans(tokenizer, problem, sample);
       return { rewards: shapedRewards(spans, prefixes.map(({ end }) => end), potentials) };
