@@ -48,9 +48,10 @@ interface Compiled {
 }
 
 /**
- * Scores completions `microBatch` at a time. The same numbers as in training to the bit, where a step has the same `microBatch`
- * and `temperature`: neither the other rows of a batch nor its length changes a row. Plans stay until `destroy`, and see
- * the weights as they are at each call.
+ * Scores completions `microBatch` at a time, by the kernels that a step with the same `microBatch` and `temperature` runs: the
+ * ratios of its first epoch are 1 to the bit, since neither the other rows of a batch nor its padded length change a row (where a
+ * GPU's choice of product depends on the batch's length, by rounding at most). Plans stay until `destroy`, and see the weights as
+ * they are at each call.
  */
 export function createRolloutScorer(
   model: Llama,

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { compile, createReader, type Gpu, openGpu, persistent, Plan, type Weights, write } from "../../src/plan/mod.ts";
+import { gae } from "../../src/loss/advantages.ts";
 import { sftLoss } from "../../src/loss/sft.ts";
 import type { Llama } from "../../src/model/llama.ts";
 import { createValueHead } from "../../src/model/value_head.ts";
@@ -192,7 +193,7 @@ test("under a constant policy the values become the chance of a reward", async (
       oldValues: zeros,
       reference: zeros,
       advantages: zeros,
-      returns: [reward, reward], // gamma and lambda 1: the reward at the end is the return of every token
+      returns: gae([0, reward], zeros, 1, 1).returns, // the reward at the end is the return of every token
     }));
     await engine.accumulate(rollouts);
     await engine.optimizer.update(step, 0.02 * (1 - step / 41));
