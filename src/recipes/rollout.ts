@@ -1,27 +1,40 @@
-/** Phase 1 and 2 of every recipe: sample programs from the model, run each under the tracer, keep both on disk. */
+/** Phase 1 and 2 of every recipe: sample programs from the model, run each under the tracer, keep both in the run's store. */
 import { groupAgreement } from "../trace/agreement.ts";
 import type { Sample } from "../data/pairs.ts";
 import { askedText, type Problem, programJob } from "../data/problem.ts";
 import { decodeContinuation, type Tokenizer } from "../data/tokenizer.ts";
-import { toJsonl } from "../files/jsonl.ts";
-import type { Host } from "../host/host.ts";
+import { sha256 } from "../files/sha256.ts";
 import type { Completion, Generator, SamplingOptions } from "../model/generate.ts";
+import type { Llama } from "../model/llama.ts";
+import type { RunStore, StoredSample } from "../store/store.ts";
 import type { Pool } from "../trace/pool.ts";
+import { cachingJudge, type Judge, runAll } from "./judge.ts";
+import { sequenceLogprobs } from "./scorer.ts";
 import { promptTokens } from "./sequences.ts";
 
 export interface RolloutGiven {
-  host: Host;
+  store: RunStore;
   pool: Pool;
   generator: Generator;
   tokenizer: Tokenizer;
+  /** The model that the generator samples from: for `logprobs`. */
+  model?: Llama;
 }
 
 export interface RolloutOptions extends TracedOptions {
+  /** Name of the set in the store. What is there of it is kept, and the rest is sampled. */
+  set: string;
+  /** Of each problem, at most 4096. More of them leave the ones before as they are. */
   samples: number;
-  /** Separates the random streams of stages. The same number before and after training gives the same draws to both. */
+  /**
+   * Separates the random streams of stages: sample i of the problem at place p has stream `streamBase + 4096 p + i`. The same
+   * number before and after training gives the same draws to both.
+   */
   streamBase: number;
-  /** JSON lines, one sample a line. A partial file beside it is what a crash leaves; a rerun goes on from there. */
-  path: string;
+  /** Names the weights; a set is never continued with others. */
+  modelId?: string;
+  /** Also score each sample under `model`, at temperature 1, with the kernels of training (which differ from those of sampling in the last bits). */
+  logprobs?: boolean;
 }
 
 export interface RolloutProgress {
@@ -29,6 +42,8 @@ export interface RolloutProgress {
   total: number;
   /** Of `done`, those that an earlier run left. */
   resumed: number;
+  /** Of the others, programs that had been run before, and were not again. */
+  reused: number;
   /** Completion tokens kept so far in this run (resumed samples not counted). */
   tokens: number;
   seconds: number;
@@ -56,27 +71,32 @@ export const STOPS: Record<Problem["codeMode"], readonly string[]> = {
 
 /** Programs that wait for an interpreter before sampling waits for them. */
 const MOST_JUDGING = 256;
+/** Draws that the generator knows of at a time: what it keeps for each grows no further with the size of a set. */
+const DRAWS_AT_ONCE = 8192;
+/** Random streams of a problem. */
+const STREAMS = 4096;
+/** Sequences of a batch of the scorer. */
+const SCORED_AT_ONCE = 8;
 
 /**
  * Samples in the order of the draws, as soon as they are judged; the GPU goes on sampling while interpreters run. When
  * `signal` is aborted, what has been sampled is still judged and yielded; then it throws Stopped.
  */
 export async function* sampleTraced(
-  given: { pool: Pool; generator: Generator; tokenizer: Tokenizer },
+  given: { pool: Pool; generator: Generator; tokenizer: Tokenizer; judge?: Judge },
   draws: readonly Draw[],
   options: TracedOptions,
   signal?: AbortSignal,
 ): AsyncGenerator<Sample[]> {
-  const { pool, generator, tokenizer } = given;
+  const { generator, tokenizer } = given;
+  const judge = given.judge ?? runAll(given.pool);
   const prompts = new Map<Problem, number[]>(); // one for all draws of a problem
-  for (const { problem } of draws) {
-    if (!prompts.has(problem)) prompts.set(problem, promptTokens(tokenizer, askedText(problem)));
-  }
-  const requests = draws.map(({ problem, stream }) => {
-    const prompt = prompts.get(problem)!;
+  const request = ({ problem, stream }: Draw) => {
+    const prompt = prompts.get(problem) ?? promptTokens(tokenizer, askedText(problem));
+    prompts.set(problem, prompt);
     const stops = options.stops ?? STOPS[problem.codeMode];
     return { prompt, stream, ended: (tokens: readonly number[]) => hasLeft(tokens, prompt, stops, tokenizer) };
-  });
+  };
   const judging: { sample: Promise<Sample>; judged: boolean }[] = [];
   const judged = async (most: number) => {
     const batch: Sample[] = [];
@@ -85,75 +105,101 @@ export async function* sampleTraced(
     }
     return batch;
   };
-  let next = 0;
-  for await (const completions of generator.run(requests, options)) {
-    completions.forEach((completion, i) => {
-      const { problem, index } = draws[next + i];
-      const stops = options.stops ?? STOPS[problem.codeMode];
-      const answer = finish(completion, requests[next + i].prompt, stops, given);
-      const job = { ...programJob(problem, answer.completion, options.traced ? "deciding" as const : "none" as const) };
-      const entry = {
-        judged: false,
-        sample: pool.run({ ...job, id: `${problem.id}#${index}`, streams: options.traced })
-          .then((result): Sample => ({ problemId: problem.id, index, ...answer, result }))
-          .finally(() => entry.judged = true),
-      };
-      entry.sample.catch(() => {}); // thrown where it is awaited
-      judging.push(entry);
-    });
-    next += completions.length;
-    const stopped = signal?.aborted;
-    const batch = await judged(stopped ? 0 : MOST_JUDGING);
-    if (batch.length > 0) yield batch;
-    if (stopped) throw new Stopped();
+  for (let start = 0; start < draws.length; start += DRAWS_AT_ONCE) {
+    let next = start;
+    const requests = draws.slice(start, start + DRAWS_AT_ONCE).map(request);
+    for await (const completions of generator.run(requests, options)) {
+      const answers = completions.map((completion) => {
+        const { problem, index } = draws[next++];
+        const stops = options.stops ?? STOPS[problem.codeMode];
+        return { problem, index, ...finish(completion, prompts.get(problem)!, stops, given) };
+      });
+      judge(answers, options.traced).forEach((promise, i) => {
+        const { problem, ...answer } = answers[i];
+        const entry = {
+          judged: false,
+          sample: promise.then(({ result, programKey }): Sample => ({
+            problemId: problem.id,
+            ...answer,
+            result,
+            ...programKey === undefined ? {} : { programKey },
+          })).finally(() => entry.judged = true),
+        };
+        entry.sample.catch(() => {}); // thrown where it is awaited
+        judging.push(entry);
+      });
+      const stopped = signal?.aborted;
+      const batch = await judged(stopped ? 0 : MOST_JUDGING);
+      if (batch.length > 0) yield batch;
+      if (stopped) throw new Stopped();
+    }
   }
   while (judging.length > 0) yield await judged(judging.length - 1);
 }
 
-/** Yields progress as samples are judged; returns all samples, problem by problem. */
+/**
+ * Samples what is missing of a set, and yields progress as samples are judged; returns the samples of these problems up to
+ * `options.samples`, problem by problem. Each program is run once. Errors: the set was begun with other options or other
+ * problems, the store has results of another Python or tracer.
+ */
 export async function* rollout(
   given: RolloutGiven,
   problems: readonly Problem[],
   options: RolloutOptions,
   signal?: AbortSignal,
-): AsyncGenerator<RolloutProgress, Sample[]> {
-  const { host } = given;
+): AsyncGenerator<RolloutProgress, StoredSample[]> {
+  const { store, pool, generator, tokenizer } = given;
+  const { set, samples, streamBase, traced, seed, temperature, topP, topK, maxNewTokens, stops, modelId } = options;
+  if (samples > STREAMS) {
+    throw new Error(`Cannot sample ${samples} programs of a problem: there are ${STREAMS} streams`);
+  }
+  const ids = await sha256(JSON.stringify(problems.map(({ id }) => id)));
+  const drawn = { modelId: modelId ?? null, seed, temperature, topP, topK, maxNewTokens, stops: stops ?? null };
+  await store.addProblems(problems);
+  await store.setSampling(set, { ...drawn, streamBase, traced, problems: ids });
+  const known = await store.indices(set);
   const draws = problems.flatMap((problem, p) =>
-    Array.from({ length: options.samples }, (_, index): Draw => ({
-      problem,
-      index,
-      stream: options.streamBase + p * options.samples + index,
-    }))
-  );
-  const total = draws.length;
-  if (await host.exists(options.path)) {
-    const samples = parseSamples(await host.readText(options.path));
-    if (samples.length === total) return samples;
-  }
-  const partial = `${options.path}.partial`;
-  const samples = await host.exists(partial) ? parseSamples(await host.readText(partial)) : [];
-  await host.write(partial, toJsonl(samples));
+    Array.from({ length: samples }, (_, index): Draw => ({ problem, index, stream: streamBase + STREAMS * p + index }))
+  ).filter(({ problem, index }) => !known.get(problem.id)?.has(index));
 
+  const total = problems.length * samples;
+  const resumed = total - draws.length;
   const started = performance.now();
-  let tokens = 0;
-  const resumed = samples.length;
-  const progress = () => ({
-    done: samples.length,
-    total,
-    resumed,
-    tokens,
-    seconds: (performance.now() - started) / 1000,
-  });
-  yield progress();
-  for await (const batch of sampleTraced(given, draws.slice(resumed), options, signal)) {
-    samples.push(...batch);
-    tokens += batch.reduce((sum, sample) => sum + sample.tokens.length, 0);
-    await host.append(partial, toJsonl(batch)); // in order, as soon as they are judged
+  let done = resumed, tokens = 0, reused = 0;
+  const progress = () => ({ done, total, resumed, reused, tokens, seconds: (performance.now() - started) / 1000 });
+  if (draws.length > 0) {
     yield progress();
+    const caching = await cachingJudge(pool, store);
+    const judge: Judge = (answers, traced) =>
+      caching(answers, traced).map(async (judged) => {
+        const { reused: again } = await judged;
+        if (again) reused++;
+        return judged;
+      });
+    for await (const batch of sampleTraced({ pool, generator, tokenizer, judge }, draws, options, signal)) {
+      await store.addSamples(set, batch); // in order, as soon as they are judged
+      done += batch.length;
+      tokens += batch.reduce((sum, sample) => sum + sample.tokens.length, 0);
+      yield progress();
+    }
   }
-  await host.write(options.path, toJsonl(samples));
-  await host.remove(partial);
-  return samples;
+  if (options.logprobs) await addLogprobs(given, problems, set);
+  const wanted = new Set(problems.map(({ id }) => id));
+  return (await store.samples(set)).filter(({ problemId, index }) => wanted.has(problemId) && index < samples);
+}
+
+/** Scores the samples of a set that have no score yet. */
+async function addLogprobs(given: RolloutGiven, problems: readonly Problem[], set: string): Promise<void> {
+  const { store, tokenizer, model } = given;
+  if (!model) throw new Error(`Cannot score the samples of set "${set}": the model was not given`);
+  const prompts = new Map(problems.map((problem) => [problem.id, promptTokens(tokenizer, askedText(problem))]));
+  const open = (await store.samples(set)).filter(({ logprob, problemId }) => logprob == null && prompts.has(problemId));
+  const sequences = open.map(({ problemId, tokens }) => {
+    const prompt = prompts.get(problemId)!;
+    return { tokens: [...prompt, ...tokens], promptLength: prompt.length };
+  });
+  const sums = await sequenceLogprobs(model, sequences, SCORED_AT_ONCE, tokenizer.padId);
+  await store.addSamples(set, open.map((sample, i) => ({ ...sample, logprob: sums[i] })));
 }
 
 /** Work that ended because it was asked to; what is on disk is whole, and the same command goes on from it. */
@@ -195,12 +241,6 @@ function finish(
   if (at === 0) return { completion: text, tokens: completion.tokens, finished: completion.finished };
   const cut = text.slice(0, at);
   return { completion: cut, tokens: [...tokenizer.encode(cut), generator.eosId], finished: true };
-}
-
-/** A last line cut short by a crash is dropped. */
-function parseSamples(text: string): Sample[] {
-  const lines = text.split("\n").slice(0, -1); // what stands behind the last line break is nothing, or half a line
-  return lines.map((line) => JSON.parse(line));
 }
 
 /**
