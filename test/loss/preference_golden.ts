@@ -160,6 +160,14 @@ export const PREFERENCE_CHECKS: Record<string, Check> = {
     const paired = await runPairs(gpu, [...pc, ...pr], [...rc, ...rr], { loss: "aot", beta }, change);
     return largestError([paired.loss], [loss_mean]);
   },
+  "aot slopes": async (gpu, change) => { // of three pairs with one weight, in units of the sigmoid loss at their leads
+    const { pc, pr, rc, rr, beta } = golden.F_aot;
+    const got = await runPairs(gpu, [...pc, ...pr], [...rc, ...rr], { loss: "aot", beta }, change);
+    const leads = [2, -1, -1], references = [-1, -0.5, 0.5]; // policy's by pair: ties keep their order; reference's sorted
+    const ranks = [2, 0, 1];
+    const slopes = leads.map((lead, p) => -beta / (1 + Math.exp(beta * (lead - references[ranks[p]]))) / 3);
+    return largestError(got.gradient, [...slopes, ...slopes.map((slope) => -slope)]);
+  },
   "aot-unpaired": async (gpu, change) => {
     const { pc, pr, rc, rr, beta } = golden.F_aot;
     const unpaired = await runPairs(gpu, [...pc, ...pr], [...rc, ...rr], { loss: "aot-unpaired", beta }, change);
