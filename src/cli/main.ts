@@ -1,7 +1,9 @@
 /** The command line: `deno task train`, `deno task etalon <command>`. */
 import { Command } from "commander";
 import { addBenchOrder } from "./bench_order.ts";
+import { addExplain } from "./explain.ts";
 import { addMicro } from "./micro.ts";
+import { addPairs } from "./pairs.ts";
 import { addPlan } from "./plan.ts";
 import { addSft } from "./sft.ts";
 import { addTrace } from "./trace.ts";
@@ -12,10 +14,12 @@ const program = new Command("etalon")
   .description("Execution-trace alignment of code models on WebGPU")
   .configureHelp({ sortSubcommands: false })
   .configureOutput({ outputError: (text, write) => write(oneLine(text) + "\n") });
-addTrain(program);
+await addTrain(program, Deno.args);
 addSft(program);
 addMicro(program);
 addTrace(program);
+addExplain(program);
+addPairs(program);
 addBenchOrder(program);
 addPlan(program);
 addTune(program);

@@ -1,5 +1,5 @@
 /** Candidates as samples to form pairs from: judged once with value streams, kept in a file that later runs go on with. */
-import { createPool, type Limits, type Problem, type ProgramResult, type Sample, shortResult } from "../mod.ts";
+import { createPool, type Problem, type ProgramResult, type Sample, shortResult } from "../mod.ts";
 import { denoHost } from "../host/deno.ts";
 import { inOrder } from "./in_order.ts";
 import type { Progress } from "./progress.ts";
@@ -14,7 +14,6 @@ export interface JudgeOptions {
   /** JSON lines, one a candidate in input order. */
   results: string;
   workers: number;
-  limits: Partial<Limits>;
 }
 
 /** A candidate, the sample it is, and the data set it belongs to. */
@@ -48,7 +47,6 @@ export async function judgedCandidates(
     use: "pairs",
     candidates: { path: options.candidates, sha256: found.sha256 },
     problems: sources,
-    limits: options.limits,
   };
   const tally = newTally(found.rows);
   const rows: ResultRow[] = [];
@@ -67,7 +65,7 @@ export async function judgedCandidates(
       const started = performance.now();
       const seconds = () => (performance.now() - started) / 1000;
       const run = async ({ problemId, count, job }: Candidate): Promise<ResultRow> => {
-        const asked = { ...job, streams: true, limits: { ...job.limits, ...options.limits } };
+        const asked = { ...job, streams: true };
         let result = await pool.run(asked);
         if (result.infra) result = await pool.run(asked); // a second chance for our own machinery
         const { verdict, passed, infra } = result;

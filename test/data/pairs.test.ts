@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { feedbackTest, makePairs, type Sample } from "../../src/data/pairs.ts";
+import { feedbackTest, makePairs, type PairReason, type Sample, smoothingOf } from "../../src/data/pairs.ts";
 import { type OrderName, orders } from "../../src/trace/heuristics.ts";
 import type { Outcome, Stage } from "../../src/trace/schema.ts";
 
@@ -11,6 +11,8 @@ interface Shape {
   agreement?: number[] | null;
   infra?: boolean;
   problemId?: string;
+  programKey?: string;
+  count?: number;
 }
 
 /** `PW` is a program that passes its first test and gets the second wrong; E crash, F out of fuel, - not run. */
@@ -32,6 +34,8 @@ function sample(index: number, outcomes: string, shape: Shape = {}): Sample {
     tokens: [index],
     finished: shape.finished ?? true,
     agreement: shape.agreement ?? null,
+    programKey: shape.programKey,
+    count: shape.count,
     result: {
       id: `${index}`,
       stage,
@@ -98,7 +102,109 @@ describe("pass/fail first, fail/fail only as fill", () => {
   });
 });
 
+describe("other policies for pairs of two failures", () => {
+  const silent = (problemId: string) => [sample(0, "PW", { problemId }), sample(1, "WW", { problemId })];
+  const loud = (problemId: string) => [...silent(problemId), sample(2, "PP", { problemId })];
+  const prompts = (quiet: number, open: number) =>
+    [
+      ...Array.from({ length: quiet }, (_, i) => silent(`quiet ${i}`)),
+      ...Array.from({ length: open }, (_, i) => loud(`open ${i}`)),
+    ].flat();
+  const reasons = (samples: Sample[], failFail: "auto" | "capped" | "fill") =>
+    makePairs(samples, "eta", { failFail }).counts.byReason;
+
+  test("`auto` fills if nothing passes on more than 60 % of the prompts, and else never", () => {
+    expect(reasons(prompts(6, 4), "auto")).toMatchObject({ "pass/fail": 8, fraction: 0 }); // 0.6 is not more
+    expect(reasons(prompts(7, 4), "auto")).toMatchObject({ "pass/fail": 8, fraction: 7 });
+    expect(makePairs(prompts(7, 4), "eta").counts).toMatchObject({ prompts: 11, silentPrompts: 7 });
+  });
+
+  test("`capped` draws them anywhere, up to 30 % of all pairs, silent prompts first", () => {
+    // 14 certain pairs leave room for 6: of 20 pairs, 6 are 30 %
+    const { pairs, counts } = makePairs(prompts(4, 7), "eta", { failFail: "capped" });
+    expect(counts.byReason).toMatchObject({ "pass/fail": 14, fraction: 6 });
+    const filled = pairs.filter(({ reason }) => reason === "fraction").map(({ problemId }) => problemId);
+    expect(filled).toEqual(["quiet 0", "quiet 1", "quiet 2", "quiet 3", "open 0", "open 1"]);
+    expect(reasons(prompts(4, 6), "capped")).toMatchObject({ "pass/fail": 12, fraction: 5 });
+    expect(reasons(prompts(4, 0), "capped")).toMatchObject({ "pass/fail": 0, fraction: 0 }); // 30 % of nothing
+    expect(counts.promptsWithPair).toBe(11);
+  });
+
+  test("`capped` takes the first pair of every prompt before the second of any", () => {
+    const many = (problemId: string) =>
+      ["PPPW", "PPWW", "PWWW", "WWWW"].map((outcomes, index) => sample(index, outcomes, { problemId }));
+    const pass = Array.from({ length: 7 }, (_, i) => loud(`open ${i}`)).flat(); // 14 certain pairs, room for 6
+    const { pairs } = makePairs([...many("a"), ...many("b"), ...many("c"), ...many("d"), ...pass], "eta", {
+      failFail: "capped",
+    });
+    const filled = pairs.filter(({ reason }) => reason === "fraction").map(({ problemId }) => problemId);
+    expect(filled).toEqual(["a", "a", "b", "b", "c", "d"]);
+  });
+});
+
+describe("the control", () => {
+  const failing = (count: number) => Array.from({ length: count }, (_, i) => sample(i, "WW"));
+
+  test("`random` orders failures by the seed alone, and leaves passes where they are", () => {
+    const drawn = (seed: number) => edges(failing(30), "random", { seed, maxPairsPerPrompt: 20 });
+    expect(drawn(1)).toEqual(drawn(1));
+    expect(drawn(1)).not.toEqual(drawn(2));
+    expect(drawn(1).every((edge) => edge.endsWith("random"))).toBe(true);
+    const { counts } = makePairs(failing(30), "random");
+    expect([counts.ties, counts.incomparable]).toEqual([0, 0]);
+    expect(edges([sample(0, "WW"), sample(1, "PP")], "random")).toEqual(["1>0 pass/fail"]);
+    expect(makePairs(failing(2), "random").pairs[0].margin).toBe(0.1);
+  });
+});
+
+describe("label smoothing by rule", () => {
+  test("is there only when asked for, and is what the rule's precision leaves", () => {
+    const samples = [sample(0, "WW"), sample(1, "--", { stage: "load" }), sample(2, "PW")];
+    expect(makePairs(samples, "eta").pairs.every((pair) => !("labelSmoothing" in pair))).toBe(true);
+    const { pairs } = makePairs(samples, "eta", { calibrated: true });
+    expect(pairs.map(({ reason, labelSmoothing }) => [reason, labelSmoothing])).toEqual([
+      ["stage", 0.1],
+      ["stage", 0.1],
+      ["fraction", 0.1],
+    ]);
+    expect(makePairs([sample(0, "PP"), sample(1, "WW")], "eta", { calibrated: true }).pairs[0].labelSmoothing).toBe(0);
+  });
+
+  test("has the published precisions of fraction, agreement, severity and steps", () => {
+    const published: [PairReason, number][] = [["fraction", 0.901], ["agreement", 0.926], ["severity", 0.735], [
+      "steps",
+      0.812,
+    ]];
+    for (const [reason, precision] of published) expect(smoothingOf[reason]).toBeCloseTo(1 - precision, 1.9);
+    expect(Object.values(smoothingOf).every((epsilon) => epsilon >= 0 && epsilon < 0.5)).toBe(true);
+  });
+});
+
+describe("weighted tests", () => {
+  test("a test that most pass counts less, also by how often a sample was drawn", () => {
+    // all but one sample pass the first test: the second is worth more
+    const samples = [sample(0, "PW", { count: 8 }), sample(1, "WP"), sample(2, "PW"), sample(3, "WW")];
+    expect(edges(samples, "frac", { maxPairsPerPrompt: 9 })).not.toContain("1>0 fraction");
+    const weighed = makePairs(samples, "frac", { weightTests: true, maxPairsPerPrompt: 9 });
+    expect(weighed.pairs.map(({ chosen, rejected }) => `${chosen}>${rejected}`)).toContain("1>0");
+    // passed by 9 and by 1 of 11 drawn: weights 2/11 and 10/11, so the gap is 8/12
+    const gap = weighed.pairs.find(({ chosen, rejected }) => chosen === 1 && rejected === 0)!.margin;
+    expect(gap).toBeCloseTo(0.25 * 8 / 12, 12);
+  });
+});
+
 describe("which samples may be in a pair", () => {
+  test("samples of one key are one program, whatever their text; other keys are others", () => {
+    const keyed = [
+      sample(0, "PP", { code: "return a + b", programKey: "x" }),
+      sample(1, "PP", { code: "c = a + b\nreturn c", programKey: "x" }),
+      sample(2, "WW", { code: "return a - b", programKey: "y" }),
+      sample(3, "WW", { code: "return a - b", programKey: "z" }),
+    ];
+    expect(edges(keyed)).toEqual(["0>2 pass/fail", "0>3 pass/fail"]);
+    expect(makePairs(keyed, "eta").counts.dropped.duplicate).toBe(1);
+  });
+
   test("an unfinished completion never wins, though it may lose", () => {
     expect(edges([sample(0, "PP", { finished: false }), sample(1, "WW")])).toEqual([]);
     expect(edges([sample(0, "PP"), sample(1, "WW", { finished: false })])).toEqual(["0>1 pass/fail"]);
