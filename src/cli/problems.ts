@@ -1,7 +1,6 @@
 /** The problems of a run: micro-Python from seeds, a named benchmark, or a file. */
 import { loadProblems, microProblems, type Pool, type Problem, shuffled, uniformStream } from "../mod.ts";
 import { denoHost } from "../host/deno.ts";
-import type { TrainOptions } from "./train.ts";
 
 /** Named data sets: where their published files are expected, and where they come from. */
 const NAMED: Record<string, { files: string[]; origin: string }> = {
@@ -26,7 +25,11 @@ export interface ChosenProblems {
   notes: string[];
 }
 
-export async function chooseProblems(options: TrainOptions, seed: number, pool: Pool): Promise<ChosenProblems> {
+export async function chooseProblems(
+  options: { data: string; problems: number; evalProblems?: number },
+  seed: number,
+  pool: Pool,
+): Promise<ChosenProblems> {
   const { data, problems } = options;
   const host = denoHost();
   if (data === "micro") {

@@ -1,38 +1,54 @@
 /** Where a run lives: new folders, unfinished runs to go on with, finished ones to leave alone. */
-import { type PipelineConfig, sha256 } from "../mod.ts";
+import { leafNames, type Settings } from "../mod.ts";
 import { denoHost } from "../host/deno.ts";
-import type { TrainOptions } from "./train.ts";
 
-/** The run's folder; an unfinished run with the same settings is resumed, any other is left alone. */
+/** What a run folder's config.json holds: every setting, where problems and model come from, and the hash of its weights. */
+export type RunRecord = Settings;
+
+/**
+ * The folder for a new run, or the unfinished one with the same settings, which goes on; any other is left alone.
+ * @param out the folder asked for; without, the first of `base`, `base-2`, … that will do
+ */
 export async function chooseFolder(
-  options: TrainOptions,
-  config: PipelineConfig,
+  out: string | undefined,
+  base: string,
+  wanted: RunRecord,
 ): Promise<{ dir: string; fresh: boolean }> {
   const host = denoHost();
-  const { data, model, problems, evalProblems } = options;
-  const weights = await sha256(await host.readBytes(`${model}/model.safetensors`));
-  const wanted = { data, model, weights, problems, evalProblems: evalProblems ?? null, ...config };
-  const label = data.split("/").at(-1)!.replace(/\.jsonl(\.gz)?$/, "");
-  const base = options.out ?? `runs/${label}-${config.order}-seed${config.seed}`;
   for (let n = 1;; n++) {
-    const dir = n === 1 ? base : `${base}-${n}`;
+    const dir = out ?? (n === 1 ? base : `${base}-${n}`);
     const path = `${dir}/config.json`;
-    // Without a first sample nothing depends on the settings yet: a mistyped path may be mended in place.
-    if (!await host.exists(path) || !await host.exists(`${dir}/candidates`)) {
-      await host.write(path, JSON.stringify(wanted, null, 2) + "\n");
+    // Without a store nothing depends on the settings yet: a mistyped path may be mended in place.
+    if (!await host.exists(path) || !await host.exists(`${dir}/run.db`)) {
+      await writeRecord(dir, wanted);
       return { dir, fresh: true };
     }
-    const known = parseJson(await host.readText(path), path);
+    const known = parseJson(await host.readText(path), path) as RunRecord;
     const finished = await host.exists(`${dir}/report.json`);
-    const other = Object.entries(wanted).find(([name, value]) => known[name] !== value);
+    const other = differing(known, wanted);
     if (!finished && !other) return { dir, fresh: false };
-    if (options.out === undefined) continue; // a name of our own choosing: take the next
+    if (out === undefined) continue; // a name of our own choosing: take the next
     if (finished) throw new Error(`Cannot train into ${dir}: it holds a finished run; choose another --out`);
     throw new Error(
-      `Cannot go on with ${dir}: ${other![0]} was ${JSON.stringify(known[other![0]])} there and is ` +
-        `${JSON.stringify(other![1])} now; choose another --out`,
+      `Cannot go on with ${dir}: ${other!.name} was ${other!.was} there and is ${other!.is} now; choose another --out`,
     );
   }
+}
+
+export async function writeRecord(dir: string, record: RunRecord): Promise<void> {
+  await denoHost().write(`${dir}/config.json`, JSON.stringify(record, null, 2) + "\n");
+}
+
+/** The first setting in which two records differ, as text; null if there is none. */
+export function differing(known: RunRecord, wanted: RunRecord): { name: string; was: string; is: string } | null {
+  const names = [...new Set([...leafNames(wanted), ...leafNames(known)])];
+  const text = (record: RunRecord, name: string) =>
+    JSON.stringify(
+      name.split(".").reduce<unknown>((inner, part) => (inner as Record<string, unknown>)?.[part], record),
+    ) ??
+      "not set";
+  const name = names.find((name) => text(known, name) !== text(wanted, name));
+  return name === undefined ? null : { name, was: text(known, name), is: text(wanted, name) };
 }
 
 /** An object from a file that this program wrote; the error names it. */

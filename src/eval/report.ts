@@ -41,9 +41,10 @@ export interface RunReport {
   };
   /** The resolved settings of the run. */
   options: Record<string, unknown>;
-  before: Evaluation;
-  after: Evaluation;
-  comparison: Comparison;
+  /** Of a run that evaluates: the base model, what was trained, and one against the other. */
+  before?: Evaluation;
+  after?: Evaluation;
+  comparison?: Comparison;
   transition?: Transition;
   pairs?: { total: number; order: string; counts: PairCounts };
   /** Stages that trained something, in their order: steps (iterations, on-policy) and metric rows under TRL's names. */

@@ -7,6 +7,16 @@ import type { PairSide, ReportTable, RunReport } from "./report.ts";
 import type { Evaluation } from "./summary.ts";
 
 export function headline({ before, after, comparison, data }: RunReport): Markup {
+  if (!before) return markup``;
+  if (!after || !comparison) {
+    return markup`<section>
+    <div class="headline"><span class="big">${percent(before.passAt["1"].value)}</span>
+      <span>pass@1 of the model on ${count(before.problems, "problem")} (${data.evalOn}),
+        ${count(before.samplesPerProblem, "sample")} each; 95 % interval ${
+      interval(before.passAt["1"], percent)
+    }</span></div>
+  </section>`;
+  }
   const [old, now] = [before.passAt["1"], after.passAt["1"]];
   const ks = Object.keys(before.passAt).filter((k) => k in after.passAt).sort((a, b) => Number(a) - Number(b));
   const change = comparison.passAt["1"];
@@ -56,6 +66,7 @@ function verdict(before: Evaluation, after: Evaluation, change: { value: number;
 }
 
 export function outcomeSection({ before, after, transition }: RunReport): Markup {
+  if (!before || !after) return markup``;
   const share = (evaluation: Evaluation, kind: keyof Evaluation["outcomes"]) =>
     evaluation.outcomes[kind] / Math.max(1, Object.values(evaluation.outcomes).reduce((sum, n) => sum + n, 0));
   const kinds = outcomeKinds.filter((kind) => before.outcomes[kind] + after.outcomes[kind] > 0);
@@ -260,6 +271,7 @@ function markedLines(text: string, other: string): Markup[] {
 }
 
 export function tableSection({ before, after }: RunReport): Markup {
+  if (!before || !after) return markup``;
   const families = Object.keys(before.byFamily);
   if (families.length === 0) return markup``;
   const bar = (value: number, kind: string) =>

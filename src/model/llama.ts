@@ -69,6 +69,11 @@ export function weightSpecs(config: LlamaConfig): WeightSpec[] {
   return specs;
 }
 
+/** Numbers in all weights. */
+export function parameterCount(config: LlamaConfig): number {
+  return weightSpecs(config).reduce((sum, { shape }) => sum + shape.reduce((product, size) => product * size, 1), 0);
+}
+
 /** Empty weights on the GPU: fill them with `setWeights` or `initialize`. */
 export function createLlama(gpu: Gpu, config: LlamaConfig, training: boolean): Llama {
   const weights = createWeights(gpu, weightSpecs(config), training);

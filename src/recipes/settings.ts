@@ -18,7 +18,7 @@ const COUNTS = new Set([
 ]);
 const FROM_ZERO = new Set(["seed", "warmup", "topK", "checkpointEvery", "rank", "shots", "evalProblems", "validation"]);
 
-/** Texts that are one of a list, by the name of the setting. */
+/** Texts that are one of a list, by the name of the setting, with its section where two sections differ. */
 export type Choices = Readonly<Record<string, readonly string[]>>;
 
 export const CHOICES: Choices = {
@@ -105,7 +105,7 @@ function checked(known: Value, value: unknown, name: string, from: string, choic
     }
     return value;
   }
-  const allowed = choices[last];
+  const allowed = choices[name] ?? choices[last];
   if (value === null && known === null) return null;
   if (typeof value !== "string") {
     if (known === null) return value as Value; // optional: number or text

@@ -1,0 +1,225 @@
+/**
+ * A run: one folder with a store, and the stages that fill it. Every stage leaves its result in the store under a key of all it
+ * depends on, and is skipped where that is there; so an interrupted run goes on where it stopped, and stages may as well be
+ * run one by one, each by its own command.
+ */
+import type { Gpu } from "../plan/mod.ts";
+import type { Host } from "../host/host.ts";
+import { askedText, type Problem } from "../data/problem.ts";
+import { loadTokenizer, type Tokenizer } from "../data/tokenizer.ts";
+import type { ReportTable, RunReport } from "../eval/report.ts";
+import { sha256 } from "../files/sha256.ts";
+import { type LlamaConfig, parseConfig } from "../model/config.ts";
+import { createGenerator, type Generator } from "../model/generate.ts";
+import { destroyModel, parameterCount } from "../model/llama.ts";
+import { openStore, type RunStore } from "../store/store.ts";
+import type { Pool } from "../trace/pool.ts";
+import { loadModel } from "./checkpoint.ts";
+import type { TrainingEvent } from "./events.ts";
+import { loadPolicy, type Policy } from "./policy.ts";
+import type { Prediction } from "./predict.ts";
+import type { RolloutProgress } from "./rollout.ts";
+import type { RunConfig } from "./run_config.ts";
+import { promptTokens } from "./sequences.ts";
+
+export interface RunGiven {
+  host: Host;
+  gpu: Gpu;
+  pool: Pool;
+  /** The run's folder. */
+  dir: string;
+  /** Hugging Face folder of the model to align. */
+  modelDir: string;
+  dataName: string;
+  trainProblems: readonly Problem[];
+  evalProblems: readonly Problem[];
+  /** What the evaluated problems are, in words: "held-out families". */
+  evalOn: string;
+  command: string;
+  /** All settings, as the report shows them. */
+  settings: Record<string, unknown>;
+  notes: readonly string[];
+  /** Bytes of GPU memory that the run may take; null where nobody knows. */
+  memoryBytes: number | null;
+}
+
+export type RunEvent =
+  | { type: "stage"; name: string; detail: string; seconds: number | null }
+  | ({ type: "progress"; stage: string } & RolloutProgress)
+  /** Counted work of a stage that is neither samples nor steps. */
+  | { type: "work"; stage: string; done: number; total: number; what: string }
+  | ({ stage: string } & (TrainingEvent | { type: "halted"; step: number; reason: string }))
+  | { type: "memory"; prediction: Prediction }
+  | { type: "packing"; bucketed: number; packed: number }
+  | { type: "report"; report: RunReport; path: string };
+
+export interface StageResult {
+  /** One line on what came out. */
+  detail: string;
+  /** Of a stage that trains: optimizer steps, or iterations. */
+  steps?: number;
+  tables?: ReportTable[];
+  notes?: string[];
+  tokensPerSecond?: number;
+  /** What later stages and the report read, as JSON. */
+  data?: unknown;
+}
+
+export interface Stage {
+  /** Names its result, its metrics and its folder. */
+  readonly name: string;
+  /** Stages whose results this one builds on. */
+  readonly needs: readonly string[];
+  /** All it depends on beside those, the model and the problems. */
+  settings(config: RunConfig): unknown;
+  run(run: Run, signal?: AbortSignal): AsyncGenerator<RunEvent, StageResult>;
+}
+
+/** A stage's result as the store keeps it. */
+export interface StageRecord extends StageResult {
+  key: string;
+  seconds: number;
+}
+
+export interface Run extends RunGiven {
+  readonly config: RunConfig;
+  readonly store: RunStore;
+  readonly tokenizer: Tokenizer;
+  readonly shape: LlamaConfig;
+  readonly parameters: number;
+  /** Hash of the weights in modelDir. */
+  readonly modelId: string;
+  /** Problems whose prompts leave room for an answer; notes say how many do not. */
+  readonly trainProblems: readonly Problem[];
+  readonly evalProblems: readonly Problem[];
+  /** Tokens of the longest sequence that any stage samples. */
+  readonly longest: number;
+  /** The model of a stage that has trained one, else the base, for sampling; loaded at most once at a time. */
+  sampler(stage: string | null): Promise<Generator>;
+  /** The base model, to be trained. Nothing else is on the GPU then. */
+  policy(): Promise<Policy>;
+  /** Frees whatever model is loaded. */
+  unload(): void;
+  record(stage: string): Promise<StageRecord | null>;
+  /** Folder of a stage. */
+  folder(stage: string): string;
+}
+
+export async function openRun(config: RunConfig, given: RunGiven): Promise<Run> {
+  const { host, gpu, dir, modelDir } = given;
+  const tokenizer = await loadTokenizer(host, modelDir);
+  const shapePath = `${modelDir}/config.json`;
+  const shape = parseConfig(await host.readText(shapePath), shapePath);
+  if (tokenizer.vocabSize > shape.V) {
+    throw new Error(
+      `Cannot use ${modelDir}: its tokenizer has ${tokenizer.vocabSize} tokens, its config.json ${shape.V}`,
+    );
+  }
+  const notes = [...given.notes];
+  const { maxNewTokens, sampleBatch } = config.sample;
+  const room = shape.maxPositions - maxNewTokens;
+  const length = (problem: Problem) => promptTokens(tokenizer, askedText(problem)).length;
+  const fitting = (problems: readonly Problem[], use: string): Problem[] => {
+    const kept = problems.filter((problem) => length(problem) <= room);
+    const lost = problems.length - kept.length;
+    if (kept.length === 0) throw new Error(`Cannot ${use}: no prompt leaves room for ${maxNewTokens} new tokens`);
+    if (lost > 0) notes.push(`${lost} problems to ${use} have prompts of more than ${room} tokens and were left out.`);
+    return kept;
+  };
+  const trainProblems = fitting(given.trainProblems, "train on");
+  const evalProblems = fitting(given.evalProblems, "evaluate on");
+  const longest = Math.min(
+    shape.maxPositions,
+    Math.max(...[...trainProblems, ...evalProblems].map(length)) + maxNewTokens,
+  );
+  const modelId = await sha256(await host.readBytes(`${modelDir}/model.safetensors`));
+  const store = await openStore(host, `${dir}/run.db`);
+  await store.addProblems(trainProblems);
+  const known = new Set(trainProblems.map(({ id }) => id));
+  await store.addProblems(evalProblems.filter(({ id }) => !known.has(id)));
+
+  let loaded: { of: string | null; generator?: Generator; free(): void } | undefined;
+  const unload = () => {
+    loaded?.generator?.destroy();
+    loaded?.free();
+    loaded = undefined;
+  };
+  const folder = (stage: string) => `${dir}/${stage}`;
+  return {
+    ...given,
+    notes,
+    config,
+    store,
+    tokenizer,
+    shape,
+    parameters: parameterCount(shape),
+    modelId,
+    trainProblems,
+    evalProblems,
+    longest,
+    async sampler(stage) {
+      if (loaded?.of === stage && loaded.generator) return loaded.generator;
+      unload();
+      const model = await loadModel(host, gpu, stage === null ? modelDir : `${folder(stage)}/model`, false);
+      loaded = { of: stage, free: () => destroyModel(model) };
+      return loaded.generator = await createGenerator(model, sampleBatch, longest);
+    },
+    async policy() {
+      unload();
+      const { rank, alpha, targets } = config.lora;
+      const lora = rank > 0 ? { rank, alpha, targets } : undefined;
+      const policy = await loadPolicy(host, gpu, modelDir, { lora, seed: config.seed });
+      loaded = { of: "training", free: () => policy.destroy() };
+      return policy;
+    },
+    unload,
+    record: async (stage) => await store.meta(`stage ${stage}`) as StageRecord | null,
+    folder,
+  };
+}
+
+/**
+ * Runs those stages that are not done. Error: a stage was done in this folder with other settings.
+ * `redo` does a stage again whatever is there.
+ */
+export async function* runStages(
+  run: Run,
+  stages: readonly Stage[],
+  signal?: AbortSignal,
+): AsyncGenerator<RunEvent> {
+  const problems = await sha256(JSON.stringify([run.trainProblems, run.evalProblems]));
+  const identity = JSON.stringify([run.modelId, problems, run.config.seed]);
+  for (const stage of stages) {
+    const needed = await Promise.all(stage.needs.map(async (name) => {
+      const record = await run.record(name);
+      if (!record) throw new Error(`Cannot run stage ${stage.name} in ${run.dir}: stage ${name} comes first`);
+      return record.key;
+    }));
+    const key = await sha256(JSON.stringify([identity, stage.name, stage.settings(run.config), needed]));
+    const known = await run.record(stage.name);
+    if (known && known.key !== key) {
+      throw new Error(
+        `Cannot run stage ${stage.name} in ${run.dir}: it was done there with other settings; choose another folder`,
+      );
+    }
+    if (known) {
+      yield { type: "stage", name: stage.name, detail: `${known.detail} (done before)`, seconds: known.seconds };
+      continue;
+    }
+    // Time of an earlier, interrupted session counts too.
+    const begun = performance.now();
+    const spentKey = `spent ${stage.name}`;
+    const spent = (await run.store.meta(spentKey) ?? 0) as number;
+    const seconds = () => spent + (performance.now() - begun) / 1000;
+    let result: StageResult;
+    try {
+      result = yield* stage.run(run, signal);
+    } catch (error) {
+      await run.store.setMeta(spentKey, seconds());
+      throw error;
+    }
+    const record: StageRecord = { ...result, key, seconds: seconds() };
+    await run.store.setMeta(`stage ${stage.name}`, record);
+    yield { type: "stage", name: stage.name, detail: result.detail, seconds: record.seconds };
+  }
+}

@@ -1,0 +1,121 @@
+/** What a run can be told: sections of settings, and the recipes, each a list of stages with its own defaults. */
+import { FAIL_FAIL } from "../data/pairs.ts";
+import { DIVERGENCES, PREFERENCE_LOSSES } from "../loss/preference.ts";
+import { type Order, type OrderName, orders } from "../trace/heuristics.ts";
+import { type Mask, MASKS } from "./credit_masks.ts";
+import { DPO, type DpoConfig } from "./dpo.ts";
+import { KTO, type KtoConfig } from "./kto.ts";
+import { CHOICES, type Choices } from "./settings.ts";
+import { SFT, type SftConfig } from "./sft.ts";
+
+type Unseeded<T> = Omit<T, "seed">;
+
+/** How programs are drawn, for training and for evaluation. */
+export interface SampleConfig {
+  /** Programs per problem. */
+  samples: number;
+  /** 0 is greedy. */
+  temperature: number;
+  topP: number;
+  topK: number;
+  maxNewTokens: number;
+  /** Sequences sampled at a time. */
+  sampleBatch: number;
+  /** Texts that end a completion; none: those of the problems' code mode. */
+  stops: readonly string[];
+}
+
+export interface PairConfig {
+  order: OrderName | Order["name"];
+  maxPairsPerPrompt: number;
+  failFail: typeof FAIL_FAIL[number];
+  /** Weigh each test by 1 less its pass rate among the prompt's samples. */
+  weightTests: boolean;
+  /** Give every pair the label smoothing of the rule that decided it. */
+  calibrated: boolean;
+  /** Where no sample passes, let the reference solution stand in for a passing sibling (order eta). */
+  referenceSibling: boolean;
+  /** Which tokens of a loser are pushed down, and what random masks imitate. */
+  mask: Mask;
+  maskLike: Mask;
+}
+
+/** Adapters beside a frozen model; rank 0 trains all weights. */
+export interface LoraSection {
+  rank: number;
+  alpha: number;
+  targets: readonly string[];
+}
+
+export interface RftConfig extends Unseeded<SftConfig> {
+  /** Own passing programs of a problem, at most. */
+  maxPerProblem: number;
+  /** Add the reference solutions of problems on which no sample passes. */
+  silent: boolean;
+}
+
+export interface RunConfig {
+  seed: number;
+  lora: LoraSection;
+  sample: SampleConfig;
+  pairs: PairConfig;
+  sft: Unseeded<SftConfig>;
+  rft: RftConfig;
+  dpo: Unseeded<DpoConfig>;
+  kto: Unseeded<KtoConfig>;
+}
+
+const seedless = <T extends { seed: number }>({ seed: _, ...rest }: T): Unseeded<T> => rest;
+
+/**
+ * For models/micro, chosen on problems of training families: large models want learning rates near 1e-6 and a smaller weight
+ * of the SFT term.
+ */
+export const defaults: RunConfig = {
+  seed: 1,
+  lora: { rank: 0, alpha: 32, targets: ["self_attn.qkv", "self_attn.o_proj", "mlp.gate_up", "mlp.down_proj"] },
+  sample: { samples: 8, temperature: 1, topP: 1, topK: 0, maxNewTokens: 64, sampleBatch: 64, stops: [] },
+  pairs: {
+    order: "eta",
+    maxPairsPerPrompt: 4,
+    failFail: "fill",
+    weightTests: false,
+    calibrated: false,
+    referenceSibling: false,
+    mask: "full",
+    maskLike: "div",
+  },
+  sft: {
+    ...seedless(SFT),
+    steps: 60,
+    learningRate: 3e-4,
+    schedule: "linear",
+    warmup: 6,
+    logEvery: 5,
+    checkpointEvery: 20,
+  },
+  rft: {
+    ...seedless(SFT),
+    steps: 60,
+    learningRate: 3e-4,
+    schedule: "linear",
+    warmup: 6,
+    logEvery: 5,
+    checkpointEvery: 20,
+    maxPerProblem: 4,
+    silent: false,
+  },
+  dpo: { ...seedless(DPO), learningRate: 3e-4, alpha: 1 },
+  kto: { ...seedless(KTO), learningRate: 3e-4 },
+};
+
+/** Texts that are one of a list, by the name of the setting. */
+export const choices: Choices = {
+  ...CHOICES,
+  order: Object.keys(orders),
+  failFail: FAIL_FAIL,
+  mask: MASKS,
+  maskLike: MASKS,
+  loss: PREFERENCE_LOSSES,
+  divergence: DIVERGENCES,
+};

@@ -1,0 +1,98 @@
+/** ETA-DPO, and every other loss of its family, on the pairs of the run. */
+import type { Sample } from "../../data/pairs.ts";
+import { positionsOf } from "../batches.ts";
+import { loserWeights, type Mask } from "../credit_masks.ts";
+import { trainDpo } from "../dpo.ts";
+import { paddingShares } from "../packing.ts";
+import { predict, requireMemory, type Workload } from "../predict.ts";
+import type { PairRow } from "../preferences.ts";
+import type { Run, RunEvent, Stage } from "../run.ts";
+import { promptTokens } from "../sequences.ts";
+import { PAIR_SET } from "./pairs.ts";
+import { TRAIN_SET } from "./sample.ts";
+import { logged, saveTrained } from "./trained.ts";
+
+export const dpo: Stage = {
+  name: "dpo",
+  needs: ["pairs"],
+  settings: ({ dpo, lora, pairs: { mask, maskLike } }) => ({ dpo, lora, mask, maskLike }),
+  async *run(run, signal) {
+    const { config, host, store, tokenizer } = run;
+    const rows = await store.pairs(PAIR_SET);
+    if (rows.length === 0) {
+      throw new Error(
+        "Cannot train with dpo: no two samples of one problem could be told apart, so there are no pairs",
+      );
+    }
+    const settings = { ...config.dpo, seed: config.seed };
+    yield {
+      type: "stage",
+      name: "dpo",
+      detail: `${settings.steps} steps of ${settings.batchSize} pairs`,
+      seconds: null,
+    };
+    const samples = new Map(
+      (await store.samples(TRAIN_SET)).map((sample) => [`${sample.problemId}#${sample.index}`, sample]),
+    );
+    const weights = yield* maskedLosers(run, rows, samples);
+    const pairs = rows.map((row, i) => {
+      const prompt = promptTokens(tokenizer, row.prompt);
+      const of = (index: number) => ({
+        tokens: [...prompt, ...samples.get(`${row.problemId}#${index}`)!.tokens],
+        promptLength: prompt.length,
+      });
+      return {
+        chosen: of(row.chosen),
+        rejected: of(row.rejected),
+        ...weights ? { rejectedWeights: weights[i] } : {},
+        ...row.labelSmoothing === undefined ? {} : { labelSmoothing: row.labelSmoothing },
+      };
+    });
+    yield* fits(run, pairs.flatMap(({ chosen, rejected }) => [positionsOf(chosen), positionsOf(rejected)]));
+    const policy = await run.policy();
+    const checkpoints = `${run.folder("dpo")}/checkpoints`;
+    const given = { host, policy, pairs, padId: tokenizer.padId, checkpoints, modelId: run.modelId };
+    const tokensPerSecond = yield* logged(run, "dpo", trainDpo(settings, given, signal));
+    await saveTrained(run, "dpo", policy);
+    return {
+      detail: `${settings.steps} steps of ${settings.batchSize} pairs, ${settings.loss} loss`,
+      steps: settings.steps,
+      tokensPerSecond,
+    };
+  },
+};
+
+/** Token weights of every loser, or null where the whole of each counts. */
+async function* maskedLosers(
+  { config, pool, tokenizer, trainProblems }: Run,
+  rows: readonly PairRow[],
+  samples: ReadonlyMap<string, Sample>,
+): AsyncGenerator<RunEvent, number[][] | null> {
+  const { mask, maskLike } = config.pairs;
+  if (mask === "full") return null;
+  const problems = new Map(trainProblems.map((problem) => [problem.id, problem]));
+  const weights: number[][] = [];
+  for (const [i, row] of rows.entries()) {
+    yield { type: "work", stage: "dpo", done: i, total: rows.length, what: "losers masked" };
+    const [winner, loser] = [row.chosen, row.rejected].map((index) => samples.get(`${row.problemId}#${index}`)!);
+    const problem = problems.get(row.problemId)!;
+    const given = { pool, tokenizer, problem, winner, loser, seed: config.seed + i, like: maskLike as Mask };
+    weights.push(await loserWeights(mask as Mask, given));
+  }
+  return weights;
+}
+
+/** Says what the training will take of the GPU's memory, and refuses what does not fit. */
+async function* fits(run: Run, lengths: readonly number[]): AsyncGenerator<RunEvent> {
+  const { config, gpu, shape, memoryBytes } = run;
+  const settings = { ...config.dpo, seed: config.seed };
+  if (config.lora.rank > 0) return; // not predicted
+  const workload: Workload = { recipe: "dpo", config: settings, model: shape, lengths };
+  const prediction = await predict(gpu, workload);
+  if (memoryBytes !== null) await requireMemory(gpu, workload, prediction, memoryBytes);
+  yield { type: "memory", prediction };
+  if (!settings.pack) return;
+  const { batchSize, microBatch } = settings;
+  const rows = { batchSize: 2 * batchSize, microBatch: 2 * microBatch, longest: shape.maxPositions };
+  yield { type: "packing", ...paddingShares(lengths, rows) };
+}

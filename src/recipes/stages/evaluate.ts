@@ -1,0 +1,25 @@
+/** Samples of a model on the problems to evaluate on; of the base, or of what a stage has trained. */
+import { isSolved } from "../../eval/outcomes.ts";
+import type { Stage } from "../run.ts";
+import { drawSet } from "./draw.ts";
+
+/** The same random streams for every model: a problem meets the same draws, and the difference is the training. */
+export function evaluate(trained: string | null): Stage {
+  const name = evaluationSet(trained);
+  return {
+    name,
+    needs: trained === null ? [] : [trained],
+    settings: ({ sample: { sampleBatch: _, ...sample } }) => sample,
+    async *run(run, signal) {
+      const { samples, tokensPerSecond } = yield* drawSet(run, trained, name, run.evalProblems, {
+        streamBase: 0,
+        traced: false,
+      }, signal);
+      const passed = samples.filter(isSolved).length;
+      return { detail: `${samples.length} programs, ${passed} pass`, tokensPerSecond };
+    },
+  };
+}
+
+/** The set of samples, and the stage, that evaluates the base (null) or what a stage has trained. */
+export const evaluationSet = (trained: string | null) => trained === null ? "before" : `after-${trained}`;
