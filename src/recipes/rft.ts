@@ -12,7 +12,7 @@
  * that was cut off is never learnt, as it would teach not to stop.
  */
 import type { Sample } from "../data/pairs.ts";
-import type { Problem } from "../data/problem.ts";
+import { askedText, type Problem } from "../data/problem.ts";
 import type { Tokenizer } from "../data/tokenizer.ts";
 import { normalisedCode } from "../trace/code_tokens.ts";
 import { positionsOf, type Sequence } from "./batches.ts";
@@ -47,7 +47,7 @@ export function sampleSequences(
   problems: readonly Problem[],
   samples: readonly Sample[],
 ): Sequence[] {
-  const prompts = new Map(problems.map(({ id, prompt }) => [id, promptTokens(tokenizer, prompt)]));
+  const prompts = new Map(problems.map((problem) => [problem.id, promptTokens(tokenizer, askedText(problem))]));
   return samples.map(({ problemId, tokens }) => {
     const prompt = prompts.get(problemId);
     if (!prompt) throw new Error(`Cannot join a sample to its prompt: there is no problem ${problemId}`);
@@ -66,9 +66,10 @@ export interface Selected {
 
 /** SFT on the reference solutions of problems, at most `longest` positions each. */
 export function referenceRows(tokenizer: Tokenizer, problems: readonly Problem[], longest: number): Selected {
-  const rows = problems.flatMap(({ prompt, canonicalSolution }) =>
-    canonicalSolution === null ? [] : [tokenizeRow(tokenizer, { prompt, completion: canonicalSolution })]
-  );
+  const rows = problems.flatMap((problem) => {
+    const { canonicalSolution: completion } = problem;
+    return completion === null ? [] : [tokenizeRow(tokenizer, { prompt: askedText(problem), completion })];
+  });
   const sequences = rows.filter((row) => positionsOf(row) <= longest);
   const left = { missing: problems.length - rows.length, tooLong: rows.length - sequences.length };
   return { sequences, own: 0, references: sequences.length, left };

@@ -10,46 +10,48 @@
  * 3. each has a fresh optimizer and its own schedule, as if it were a run of its own: with one round this is plain DPO, to the bit;
  * 4. a round in which nothing could be told apart leaves the weights as they are and is counted.
  *
- * Files of round r are under `round-r/`: samples.jsonl, pairs.jsonl, training.jsonl (what DPO learns from), checkpoints/ while it
- * trains, at its end weights.safetensors and, last, round.json.
+ * Samples and pairs of round r are set `round-r` of the run's store. Its files are under `round-r/`: pairs.jsonl, training.jsonl
+ * (what DPO learns from), checkpoints/ while it trains, at its end weights.safetensors and, last, round.json.
  */
-import type { Sample } from "../data/pairs.ts";
+import { defaultPairOptions, type PairOptions, type Sample } from "../data/pairs.ts";
+import { isSolved } from "../eval/outcomes.ts";
 import type { Problem } from "../data/problem.ts";
 import type { Tokenizer } from "../data/tokenizer.ts";
 import { toJsonl } from "../files/jsonl.ts";
 import { writeSafetensors } from "../files/safetensors.ts";
 import { sha256 } from "../files/sha256.ts";
 import type { Host } from "../host/host.ts";
-import type { Generator } from "../model/generate.ts";
+import type { Generator, SamplingOptions } from "../model/generate.ts";
 import { philox } from "../model/philox.ts";
 import { getWeights } from "../model/weights.ts";
-import type { OrderName } from "../trace/heuristics.ts";
+import type { RunStore, StoredSample } from "../store/store.ts";
+import type { Order, OrderName } from "../trace/heuristics.ts";
 import type { Pool } from "../trace/pool.ts";
 import { loadWeights } from "./checkpoint.ts";
 import { DPO, type DpoConfig, type DpoPair, trainDpo } from "./dpo.ts";
 import type { TrainingEvent } from "./events.ts";
 import type { Policy } from "./policy.ts";
-import { tracedPairs } from "./preferences.ts";
+import { type PairRow, tracedPairs } from "./preferences.ts";
 import { sampleSequences } from "./rft.ts";
 import { addAgreement, rollout, type RolloutProgress, Stopped } from "./rollout.ts";
 
-export interface RoundsConfig extends DpoConfig {
+type Seedless<T> = Omit<T, "seed">;
+
+export interface RoundsConfig extends DpoConfig, Seedless<SamplingOptions>, Seedless<PairOptions> {
   rounds: number;
   /** What a round's policy is held to: the weights it started from, or those of the first round's start. */
   reference: "round" | "base";
   /** Samples per problem and round. */
   samples: number;
-  temperature: number;
-  topP: number;
-  topK: number;
-  maxNewTokens: number;
-  order: OrderName;
-  maxPairsPerPrompt: number;
+  /** Texts that end a completion; none: those of the problems' code mode. */
+  stops: readonly string[];
+  order: OrderName | Order;
   /** Where no sample passes, let the reference solution stand in for a passing sibling (order eta). */
   referenceSibling: boolean;
 }
 
 export const ROUNDS: RoundsConfig = {
+  ...defaultPairOptions,
   ...DPO,
   rounds: 3,
   reference: "round",
@@ -59,13 +61,14 @@ export const ROUNDS: RoundsConfig = {
   topP: 1,
   topK: 0,
   maxNewTokens: 64,
+  stops: [],
   order: "eta",
-  maxPairsPerPrompt: 4,
   referenceSibling: false,
 };
 
 export interface RoundsGiven {
   host: Host;
+  store: RunStore;
   policy: Policy;
   pool: Pool;
   /** Over `policy.model`, so that it samples from the weights as they are. */
@@ -82,10 +85,13 @@ export interface RoundsGiven {
 
 /** The parts of a round that a run may do its own way. The results depend on their arguments and the weights alone. */
 export interface RoundStages {
-  /** Samples of the policy as it is, judged. It goes on with what it left in `folder`; Stopped if `signal` says so. */
-  sample(round: number, folder: string, signal?: AbortSignal): AsyncGenerator<RolloutProgress, Sample[]>;
-  /** Pairs to learn from, with weights and margins if the run has them, and rows for people to read. */
-  pair(samples: readonly Sample[], round: number): Promise<{ pairs: DpoPair[]; rows: readonly object[] }>;
+  /**
+   * Samples of the policy as it is, judged; `modelId` names its weights. It goes on with what it left, and throws Stopped when
+   * `signal` is aborted.
+   */
+  sample(round: number, modelId: string, signal?: AbortSignal): AsyncGenerator<RolloutProgress, StoredSample[]>;
+  /** Pairs to learn from, with weights and margins if the run has them, and rows for the store and for people. */
+  pair(samples: readonly StoredSample[], round: number): Promise<{ pairs: DpoPair[]; rows: readonly PairRow[] }>;
 }
 
 /** What a finished round has left, as in its round.json. */
@@ -132,9 +138,9 @@ export async function* trainRounds(
   for (let round = finished.length + 1; round <= config.rounds; round++) {
     const folder = folderOf(dir, round);
     if (signal?.aborted) return yield { type: "stopped", round, step: 0 };
-    let samples: Sample[];
+    let samples: StoredSample[];
     try {
-      const run = stages.sample(round, folder, signal);
+      const run = stages.sample(round, modelId, signal);
       let item = await run.next();
       for (; !item.done; item = await run.next()) yield { type: "progress", round, ...item.value };
       samples = item.value;
@@ -142,10 +148,10 @@ export async function* trainRounds(
       if (!(error instanceof Stopped)) throw error;
       return yield { type: "stopped", round, step: 0 };
     }
-    const passed = samples.filter(({ result, finished }) => result.passed && finished).length;
+    const passed = samples.filter(isSolved).length;
     yield { type: "sampled", round, samples: samples.length, passed };
 
-    const pairs = await pairsOf(host, folder, () => stages.pair(samples, round));
+    const pairs = await pairsOf(given, round, () => stages.pair(samples, round));
     yield { type: "paired", round, pairs: pairs.length };
 
     if (pairs.length > 0) {
@@ -170,7 +176,8 @@ export async function* trainRounds(
   }
 }
 
-const folderOf = (dir: string, round: number) => `${dir}/round-${round}`;
+const setOf = (round: number) => `round-${round}`;
+const folderOf = (dir: string, round: number) => `${dir}/${setOf(round)}`;
 
 /** Summaries of the rounds that are done, from the first on. */
 export async function finishedRounds(host: Host, dir: string): Promise<RoundSummary[]> {
@@ -187,18 +194,20 @@ export function roundSeed(seed: number, round: number): number {
   return round === 1 ? seed : philox([round, 0, 0, 2], [seed, 0])[0];
 }
 
-/** The pairs that training.jsonl holds; else they are made and written, behind the rows for people. */
+/** The pairs that training.jsonl holds; else they are made and written, behind the rows. */
 async function pairsOf(
-  host: Host,
-  folder: string,
+  { host, store, dir }: RoundsGiven,
+  round: number,
   make: () => ReturnType<RoundStages["pair"]>,
 ): Promise<DpoPair[]> {
+  const folder = folderOf(dir, round);
   const path = `${folder}/training.jsonl`;
   if (await host.exists(path)) {
     return (await host.readText(path)).split("\n").filter(Boolean).map((line) => JSON.parse(line));
   }
   const { pairs, rows } = await make();
   const plain = pairs.map(asJson);
+  await store.addPairs(setOf(round), rows);
   await host.write(`${folder}/pairs.jsonl`, toJsonl(rows));
   await host.write(path, toJsonl(plain));
   return plain;
@@ -215,23 +224,41 @@ function asJson(pair: DpoPair): DpoPair {
 }
 
 function defaultStages(config: RoundsConfig, given: RoundsGiven): RoundStages {
-  const { pool, problems, tokenizer } = given;
+  const { store, pool, generator, problems, tokenizer } = given;
   return {
-    sample(round, folder, signal) {
-      const { temperature, topP, topK, maxNewTokens, seed, samples } = config;
-      const sampling = { temperature, topP, topK, maxNewTokens, seed, samples };
+    sample(round, modelId, signal) {
+      const { temperature, topP, topK, maxNewTokens, seed, samples, stops } = config;
+      const sampling = { temperature, topP, topK, maxNewTokens, seed, samples, ...stops.length > 0 ? { stops } : {} };
       // Streams of their own: round 1 has those of a plain run's training samples, evaluations use what lies below.
-      const options = { ...sampling, streamBase: round << 24, traced: true, path: `${folder}/samples.jsonl` };
-      return rollout(given, problems, options, signal);
+      const options = { ...sampling, streamBase: round * STREAMS, traced: true, set: setOf(round), modelId };
+      return rollout({ store, pool, generator, tokenizer }, problems, options, signal);
     },
-    async pair(raw) {
+    async pair(raw, round) {
       const samples = await addAgreement(pool, problems, raw, config.referenceSibling);
+      await store.addSamples(setOf(round), samples);
       const { rows } = await tracedPairs(pool, problems, samples, config.order, config);
-      const sampleOf = new Map(samples.map((sample) => [`${sample.problemId}#${sample.index}`, sample]));
-      const sides = (side: "chosen" | "rejected") =>
-        sampleSequences(tokenizer, problems, rows.map((row) => sampleOf.get(`${row.problemId}#${row[side]}`)!));
-      const [chosen, rejected] = [sides("chosen"), sides("rejected")];
-      return { rows, pairs: rows.map((_, i) => ({ chosen: chosen[i], rejected: rejected[i] })) };
+      return { rows, pairs: learnable(tokenizer, problems, samples, rows) };
     },
   };
+}
+
+/** Streams of random numbers that a round may use. */
+const STREAMS = 1 << 24;
+
+/** Rows as DPO learns from them: sampled tokens behind their prompts, and the label smoothing that a row brings. */
+export function learnable(
+  tokenizer: Tokenizer,
+  problems: readonly Problem[],
+  samples: readonly Sample[],
+  rows: readonly PairRow[],
+): DpoPair[] {
+  const sampleOf = new Map(samples.map((sample) => [`${sample.problemId}#${sample.index}`, sample]));
+  const [chosen, rejected] = (["chosen", "rejected"] as const).map((side) =>
+    sampleSequences(tokenizer, problems, rows.map((row) => sampleOf.get(`${row.problemId}#${row[side]}`)!))
+  );
+  return rows.map(({ labelSmoothing }, i) => ({
+    chosen: chosen[i],
+    rejected: rejected[i],
+    ...labelSmoothing === undefined ? {} : { labelSmoothing },
+  }));
 }
