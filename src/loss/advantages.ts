@@ -53,10 +53,16 @@ export function penalizeMissingEnd(score: number, ended: boolean, penalty: numbe
   return ended || penalty === null ? score : score - penalty;
 }
 
-/** A penalty coefficient that stays, or that follows the divergence per sequence (Ziegler et al. 2019): target in nats, horizon in episodes. */
+/**
+ * A penalty coefficient that stays, or that follows the divergence per sequence (Ziegler et al. 2019): `target` in nats, `horizon`
+ * in episodes.
+ */
 export type KlControl = { kind: "fixed" } | { kind: "adaptive"; target: number; horizon: number };
 
-/** The coefficient after a batch of `episodes` sequences whose mean divergence was `kl`: c (1 + clip(kl / target - 1, +-0.2) episodes / horizon). */
+/**
+ * The coefficient after a batch of `episodes` sequences whose mean divergence was `kl`:
+ * c (1 + clip(kl / target - 1, +-0.2) episodes / horizon).
+ */
 export function nextKlCoefficient(control: KlControl, coefficient: number, kl: number, episodes: number): number {
   if (control.kind === "fixed") return coefficient;
   const error = Math.min(0.2, Math.max(-0.2, kl / control.target - 1));

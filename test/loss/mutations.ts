@@ -2,7 +2,7 @@
 // a kernel is a row of KERNELS, and a new one comes with its checks and its own mistakes.
 import type { Change } from "./run.ts";
 import { type Check, KTO_CHECKS, PREFERENCE_CHECKS } from "./preference_golden.ts";
-import { PPO_POLICY_CHECKS, PPO_VALUE_CHECKS, REWARD_CHECKS } from "./ppo_golden.ts";
+import { POLICY_TERM_CHECKS, PPO_POLICY_CHECKS, PPO_VALUE_CHECKS, REWARD_CHECKS } from "./ppo_golden.ts";
 
 export interface Mutation {
   name: string;
@@ -19,6 +19,7 @@ export const CHECKS: Record<string, Record<string, Check>> = {
   preference: PREFERENCE_CHECKS,
   kto: KTO_CHECKS,
   ppo_policy: PPO_POLICY_CHECKS,
+  policy_terms: POLICY_TERM_CHECKS,
   ppo_value: PPO_VALUE_CHECKS,
   reward: REWARD_CHECKS,
 };
@@ -267,6 +268,13 @@ export const MUTATIONS: Mutation[] = [
     ["k3 turned round", "divergences", "exp(-near) - 1.0 + near", "exp(near) - 1.0 - near"],
     ["the penalty is a bonus", "divergences", "sum[0] += w * (loss + penalty);", "sum[0] += w * (loss - penalty);"],
     ["CISPO without the bound", "cispo", "loss = clipped * lp[n];", "loss = plain * lp[n];"],
+    ["one range for both sides", "range", "1.0 + hyper[1]", "1.0 + 0.2"],
+    [
+      "the clipped share above counts both sides",
+      "clip table",
+      "select(0.0, 1.0, out && ratio > 1.0)",
+      "select(0.0, 1.0, out)",
+    ],
     ["approximate KL without its half", "clip table", "mean * 0.5 * d * d", "mean * d * d"],
     ["the clipped share counts all", "clip table", "var out = clipped > plain;", "var out = clipped >= plain;"],
   ),
@@ -281,7 +289,28 @@ export const MUTATIONS: Mutation[] = [
     ["the penalty has no gradient", "divergences", "g += hyper[3] * slope;", ""],
     ["the gradient of k3 for k2", "divergences", "var slope = l;", "var slope = 1.0 - exp(-l);"],
     ["the gradient of k1 for k2", "divergences", "var slope = l;", "var slope = 1.0;"],
+    ["the gradient of k2 for k3", "divergences", "if (K3) { slope =", "if (K3 && n > 64u) { slope ="],
+    ["the range above is the one below", "range", "1.0 + hyper[1]", "1.0 + 0.2"],
     ["CISPO's weight is not bounded", "cispo", "if (CISPO) { g = clipped; }", "if (CISPO) { g = plain; }"],
+  ),
+  ...of(
+    "sequence_old",
+    ["padding is in the sequence's ratio", "gspo", "if (means[first + t] != 0.0) { sum +=", "{ sum +="],
+    ["the ratio is a product, no mean", "gspo", "sums[0].x / max(sums[0].y, 1.0)", "sums[0].x"],
+    ["every token has its own ratio", "gspo", "lp[first + t] - mean,", "old[first + t],"],
+  ),
+  ...of(
+    "token_logprob.backward_aux",
+    ["the entropy is missing from its slope", "entropy", "(log_p + Elem(entropy))", "log_p"],
+    ["entropy falls where it should rise", "entropy", "- g_entropy *", "+ g_entropy *"],
+    ["logsumexp has no gradient", "entropy", "Elem(g_lse - g)", "Elem(-g)"],
+    [
+      "the gradients of logsumexp and entropy are swapped",
+      "entropy",
+      "let g_lse = d_aux[n];",
+      "let g_lse = d_aux[dims.N + n];",
+    ],
+    ["the log-probability has no gradient", "entropy", "g * onehot(hit - w * LANES) + ", ""],
   ),
   ...of(
     "ppo.finish",

@@ -1,6 +1,15 @@
 // The golden numbers of PPO's losses and of the pairwise reward loss (test/golden/alignment.json), as functions that run the shaders, as
 // they are or changed, and return the largest error.
-import { pairwiseReward, PPO_POLICY_METRICS, PPO_VALUE_METRICS, ppoPolicy, ppoValue } from "../../kernels/mod.ts";
+import {
+  add,
+  pairwiseReward,
+  PPO_POLICY_METRICS,
+  PPO_VALUE_METRICS,
+  ppoPolicy,
+  ppoValue,
+  tokenLogprob,
+  weightedSum,
+} from "../../kernels/mod.ts";
 import golden from "../golden/alignment.json" with { type: "json" };
 import type { Check } from "./preference_golden.ts";
 import { type Change, largestError, runLoss } from "./run.ts";
@@ -15,11 +24,12 @@ interface PolicyCase {
   dual?: number;
   kl?: number;
   klLoss?: "k2" | "k3";
-  surrogate?: "clip" | "cispo";
+  surrogate?: "clip" | "gspo" | "cispo";
+  clip?: readonly [number, number];
 }
 
 async function policy(gpu: Gpu, of: PolicyCase, change?: Change) {
-  const { lp, advantages, dual = 0, kl = 0 } = of;
+  const { lp, advantages, dual = 0, kl = 0, clip = [0.2, 0.2] } = of;
   const N = lp.length;
   const { old = Array(N).fill(0), reference = old, weights = Array(N).fill(1 / N) } = of;
   const got = await runLoss(gpu, { shape: [1, N], data: lp }, (plan, logprobs, given) =>
@@ -30,7 +40,7 @@ async function policy(gpu: Gpu, of: PolicyCase, change?: Change) {
       advantages: given("advantages", [1, N], advantages),
       weights: given("weights", [1, N], weights),
       means: given("means", [1, N], weights),
-      hyper: given("hyper", [4], [0.2, 0.2, dual, kl]),
+      hyper: given("hyper", [4], [...clip, dual, kl]),
     }, { surrogate: of.surrogate, klLoss: of.klLoss }), change);
   const metric = (name: typeof PPO_POLICY_METRICS[number]) => got.metrics[PPO_POLICY_METRICS.indexOf(name)];
   return { ...got, metric };
@@ -112,6 +122,61 @@ export const PPO_POLICY_CHECKS: Record<string, Check> = {
     }, change);
     const slopes = [1, 1.2, 0.8].map((bounded, i) => -advantages[i] * bounded / 3);
     return largestError([got.loss, ...got.gradient], [slopes.reduce((sum, g, i) => sum + g * lp[i], 0), ...slopes]);
+  },
+};
+
+/** Losses whose gradient goes through entropies and logsumexp, and ranges and ratios that the table has not. */
+export const POLICY_TERM_CHECKS: Record<string, Check> = {
+  // One sequence of two tokens and padding: its ratio is e^0.2, just out of the range where the advantage is positive.
+  gspo: async (gpu, change) => {
+    const lp = [0.1, 0.3, 9], advantages = [1, -2, 1e6], weights = [0.5, 0.5, 0];
+    const got = await policy(gpu, { lp, advantages, weights, surrogate: "gspo" }, change);
+    const ratio = Math.exp(0.2);
+    return largestError([got.loss, ...got.gradient, got.metric("val/ratio")], [-0.6 + ratio, 0, ratio, 0, ratio]);
+  },
+  // A wide range above 1, and none below.
+  range: async (gpu, change) => {
+    const of = { lp: logs([1.7, 2.5, 0.3, 0.3]), advantages: [1, 1, 1, -1], clip: [1, 1] as const };
+    const got = await policy(gpu, of, change);
+    return largestError([got.loss, ...got.gradient, got.metric("policy/clipfrac_high")], [
+      (-1.7 - 2 - 0.3 + 0.3) / 4,
+      ...[-1.7, 0, -0.3, 0.3].map((g) => g / 4),
+      0.25,
+    ]);
+  },
+  // Entropies and logsumexps of two rows of logits, each with a weight of its own.
+  entropy: async (gpu, change) => {
+    const { logits: [first, second], entropy } = { ...golden.A1_ce, logits: [[1, 2, 3], [0, 0, 0]] };
+    const rows = [first, second], each = [0.5, -2], factors = [0.25, -1.5, 0];
+    const data = first.flatMap((_, v) => [first[v], second[v], 0, 0]);
+    const got = await runLoss(gpu, { shape: [3, 4], data }, (plan, head, given) => {
+      const hidden = given("hidden", [2, 4], [1, 0, 0, 0, 0, 1, 0, 0]);
+      const { logprob, aux } = tokenLogprob(
+        plan,
+        hidden,
+        head,
+        given("targets", [2], Uint32Array.of(2, 1)),
+        undefined,
+        true,
+      );
+      const sums = weightedSum(plan, aux, given("each", [2], each), 3);
+      const terms = weightedSum(plan, sums, given("factors", [3], factors), 1);
+      return { loss: add(plan, terms, weightedSum(plan, logprob, given("chosen", [2], [1, 1]), 1)) };
+    }, change);
+    const lse = rows.map((row) => Math.log(row.reduce((sum, z) => sum + Math.exp(z), 0)));
+    const loss = rows.reduce(
+      (sum, row, n) => sum + row[[2, 1][n]] - lse[n] + each[n] * (factors[0] * lse[n] + factors[1] * entropy[n]),
+      0,
+    );
+    const slopes = first.flatMap((_, v) => [
+      ...rows.map((row, n) => {
+        const logP = row[v] - lse[n], p = Math.exp(logP);
+        return Number(v === [2, 1][n]) - p + each[n] * (factors[0] * p - factors[1] * p * (logP + entropy[n]));
+      }),
+      0,
+      0,
+    ]);
+    return largestError([got.loss, ...got.gradient], [loss, ...slopes]);
   },
 };
 
