@@ -128,7 +128,7 @@ export function groupAdvantages(rewards: readonly (number | null)[], options: { 
   const { kind } = options;
   const known = rewards.filter((r) => r !== null);
   const G = known.length;
-  if (G < 2 || known.every((r) => r === known[0])) return rewards.map(() => 0);
+  if (known.every((r) => r === known[0])) return rewards.map(() => 0);
   const mean = sum(known) / G;
   const deviation = Math.sqrt(sum(known.map((r) => (r - mean) ** 2)) / (G - 1));
   const factor = kind === "rloo"

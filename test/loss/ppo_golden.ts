@@ -146,8 +146,9 @@ export const POLICY_TERM_CHECKS: Record<string, Check> = {
   },
   // Entropies and logsumexps of two rows of logits, each with a weight of its own.
   entropy: async (gpu, change) => {
-    const { logits: [first, second], entropy } = { ...golden.A1_ce, logits: [[1, 2, 3], [0, 0, 0]] };
-    const rows = [first, second], each = [0.5, -2], factors = [0.25, -1.5, 0];
+    const { logits: rows, entropy } = golden.A1_ce;
+    const [first, second] = rows;
+    const each = [0.5, -2], factors = [0.25, -1.5, 0];
     const data = first.flatMap((_, v) => [first[v], second[v], 0, 0]);
     const got = await runLoss(gpu, { shape: [3, 4], data }, (plan, head, given) => {
       const hidden = given("hidden", [2, 4], [1, 0, 0, 0, 0, 1, 0, 0]);
