@@ -1,4 +1,7 @@
-import { beforeAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { type Gpu, openGpu } from "../../src/plan/mod.ts";
+import { memoryHost } from "../../src/host/memory.ts";
+import type { Host } from "../../src/host/host.ts";
 import { denoHost } from "../../src/host/deno.ts";
 import type { Sample } from "../../src/data/pairs.ts";
 import type { Problem } from "../../src/data/problem.ts";
@@ -11,10 +14,19 @@ import {
   sampleSequences,
   silentProblems,
 } from "../../src/recipes/rft.ts";
+import { type Policy, whole } from "../../src/recipes/policy.ts";
 import { promptTokens } from "../../src/recipes/sequences.ts";
+import { SFT, trainSft } from "../../src/recipes/sft.ts";
+import { interrupted } from "./interrupted.ts";
+import { checkpointHashes, metricsOf, tinyAdapted, tinyLlama } from "./tiny.ts";
 
+let gpu: Gpu;
 let tokenizer: Tokenizer;
-beforeAll(async () => void (tokenizer = await loadTokenizer(denoHost(), "models/micro")));
+beforeAll(async () => {
+  gpu = await openGpu();
+  tokenizer = await loadTokenizer(denoHost(), "models/micro");
+});
+afterAll(() => gpu.close());
 
 function sample(problemId: string, index: number, completion: string, change: Partial<Sample["result"]> = {}): Sample {
   const passed = change.passed ?? true;
@@ -136,4 +148,27 @@ test("matched steps pass as many positions as those of pairs", () => {
   expect(steps).toBe(125);
   expect(steps * 40).toBe(100 * 50);
   expect(() => matchedSteps(100, pairs, [])).toThrow("Cannot match steps: 2 pairs and 0 sequences");
+});
+
+describe("fine-tuning on what was selected, stopped and cut off at random steps, ends in the same bits", () => {
+  const model = { V: 1024, maxPositions: 64 };
+  test.each<[string, () => Policy]>([
+    ["all weights", () => whole(tinyLlama(gpu, 1, model))],
+    ["adapters", () => tinyAdapted(gpu, 1, model)],
+  ])("%s", async (_, policyOf) => {
+    const problems = ["a", "b", "c"].map((id) => problem(id, `    return ${id} * x`));
+    const samples = [0, 1, 2].map((i) => sample("a", i, `    return x + ${i}`));
+    const { sequences } = rftRows(tokenizer, problems, samples, { perProblem: 2, silent: true, longest: 64 });
+    expect(sequences.length).toBe(4);
+    const config = { ...SFT, steps: 11, batchSize: 3, microBatch: 2, warmup: 0, logEvery: 3, checkpointEvery: 3 };
+    const run = (host: Host, signal?: AbortSignal) => {
+      const given = { host, policy: policyOf(), sequences, padId: tokenizer.padId, checkpoints: "run" };
+      return trainSft({ ...config, learningRate: 0.003 }, given, signal);
+    };
+    const [straight, broken] = [memoryHost(), memoryHost()];
+    await metricsOf(run(straight));
+    const counts = await interrupted((signal) => run(broken, signal), 5);
+    expect(Math.min(counts.crashes, counts.stops)).toBeGreaterThan(0);
+    expect(await checkpointHashes(broken, "run", 11)).toEqual(await checkpointHashes(straight, "run", 11));
+  });
 });
