@@ -6,6 +6,7 @@ import type { Sample } from "../data/pairs.ts";
 import { type Problem, programText } from "../data/problem.ts";
 import type { Tokenizer } from "../data/tokenizer.ts";
 import { compactTrace } from "../trace/compact.ts";
+import type { ProgramResult } from "../trace/schema.ts";
 
 export interface RewardBudgets {
   /** Tokens of each part at most; a part of 0 is left out together with its separator. */
@@ -33,8 +34,8 @@ export interface RewardParts {
 export const PARTS = ["prompt", "code", "trace"] as const;
 
 /**
- * The parts of one sampled program. The trace is that of its own deciding test, compact, so that its last event and its outcome are
- * always there (trace/compact.ts); prompt and code that are too long lose their middle.
+ * The parts of one sampled program. The trace is that of the test that was traced in `result`, compact, so that its last event and its
+ * outcome are always there (trace/compact.ts); prompt and code that are too long lose their middle.
  */
 export function rewardParts(
   tokenizer: Tokenizer,
@@ -42,18 +43,31 @@ export function rewardParts(
   sample: Pick<Sample, "completion" | "result">,
   layout: RewardLayout,
 ): RewardParts {
-  const { budgets, includeOutcome } = layout;
-  const count = (text: string) => tokenizer.encode(text).length;
-  const trace = budgets.trace === 0
-    ? ""
-    : compactTrace(sample.result, { budget: budgets.trace, count, outcome: includeOutcome });
+  const { budgets } = layout;
   // A completion continues its prompt: the two are tokenized apart, as the policy has them.
   const code = problem.codeMode === "completion" ? sample.completion : programText(problem, sample.completion);
   return {
     prompt: withoutMiddle(tokenizer.encode(problem.prompt), budgets.prompt),
     code: withoutMiddle(tokenizer.encode(code), budgets.code),
-    trace: tokenizer.encode(trace),
+    trace: traceTokens(tokenizer, sample.result, layout),
   };
+}
+
+/**
+ * The compact trace within its budget. A few cannot be made so short, such as the end of a deep recursion: the shortest form that there is
+ * then loses its middle, and keeps its last line.
+ */
+function traceTokens(tokenizer: Tokenizer, result: ProgramResult, { budgets, includeOutcome }: RewardLayout): number[] {
+  if (budgets.trace === 0) return [];
+  const count = (text: string) => tokenizer.encode(text).length;
+  for (let room = budgets.trace;; room = Math.ceil(1.2 * room)) {
+    try {
+      const text = compactTrace(result, { budget: room, count, outcome: includeOutcome });
+      return withoutMiddle(tokenizer.encode(text), budgets.trace);
+    } catch (error) {
+      if (!(error as Error).message.startsWith("Cannot fit")) throw error;
+    }
+  }
 }
 
 /** The first and the last tokens of a part that is longer than its budget. */
