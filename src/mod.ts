@@ -16,10 +16,21 @@ export { sha256 } from "./files/sha256.ts";
 export { openRun, type Run, type RunEvent, type RunGiven, runStages, type Stage } from "./recipes/run.ts";
 export { writeReport } from "./recipes/run_report.ts";
 export { choices, defaults, type RunConfig } from "./recipes/run_config.ts";
-export { type Recipe, type RecipeName, RECIPES, recipeSettings } from "./recipes/recipes.ts";
+export {
+  type Recipe,
+  type RecipeName,
+  RECIPES,
+  recipeSettings,
+  STAGE_COMMANDS,
+  TRAINING_STAGES,
+} from "./recipes/recipes.ts";
+export { evaluate } from "./recipes/stages/evaluate.ts";
 export { hint, leafNames, numberKind, parseAssignment, type Settings, withSettings } from "./recipes/settings.ts";
 export { Stopped } from "./recipes/rollout.ts";
-export { DPO, type DpoConfig, trainDpo } from "./recipes/dpo.ts";
+export { DPO, type DpoConfig, type DpoPair, LOSS_DEFAULTS, trainDpo } from "./recipes/dpo.ts";
+export { KTO, type KtoConfig, trainKto } from "./recipes/kto.ts";
+export { passingSamples, referenceRows, rftRows, silentProblems } from "./recipes/rft.ts";
+export { type RoundEvent, ROUNDS, type RoundsConfig, type RoundStages, trainRounds } from "./recipes/rounds.ts";
 export { streamedLogprobs } from "./recipes/streamed_scorer.ts";
 export { loadTuned, tunedName, type TuneShapes, tuneUsed, useRecipes } from "./recipes/tuning.ts";
 export {
@@ -48,7 +59,10 @@ export { type Judgement, type Order, type OrderName, orders, parseOrder } from "
 export { mutantsSource } from "./data/mutants.ts";
 export { benchOrder, type Comparator, mutantCounts, type ProblemRuns } from "./eval/order_bench.ts";
 export { orderBenchTable } from "./eval/order_bench_table.ts";
-export { openStore } from "./store/store.ts";
+export { openStore, type RunStore, type StoredSample } from "./store/store.ts";
+export { dataCard } from "./store/card.ts";
+export { type Form, FORMS } from "./store/row_forms.ts";
+export { encodeRows, exportRows, type Format, FORMATS, importRows } from "./store/transfer.ts";
 export { addAgreement } from "./recipes/rollout.ts";
 export { comparatorOf, mutantRuns, studyComparators } from "./recipes/order_bench.ts";
 export { formatTrace, type TraceDocument, traceDocument, traceText } from "./trace/serialize.ts";

@@ -1,11 +1,13 @@
 /** The command line: `deno task train`, `deno task etalon <command>`. */
 import { Command } from "commander";
 import { addBenchOrder } from "./bench_order.ts";
+import { addData } from "./data.ts";
 import { addExplain } from "./explain.ts";
 import { addMicro } from "./micro.ts";
 import { addPairs } from "./pairs.ts";
 import { addPlan } from "./plan.ts";
 import { addSft } from "./sft.ts";
+import { addStages } from "./stages.ts";
 import { addTrace } from "./trace.ts";
 import { addTrain } from "./train.ts";
 import { addTune } from "./tune.ts";
@@ -16,11 +18,13 @@ const program = new Command("etalon")
   .configureOutput({ outputError: (text, write) => write(oneLine(text) + "\n") });
 await addTrain(program, Deno.args);
 addSft(program);
+addStages(program);
 addMicro(program);
 addTrace(program);
 addExplain(program);
 addPairs(program);
 addBenchOrder(program);
+addData(program);
 addPlan(program);
 addTune(program);
 

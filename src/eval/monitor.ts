@@ -98,17 +98,17 @@ const FACTOR = 3;
 const PATIENCE = 3;
 
 /** What a monitor carries from batch to batch; plain data, for checkpoints. */
-export interface MonitorState {
+export interface Monitor {
   /** The first row: what the model did before it learned anything. */
   base: MonitorRow | null;
   /** Batches in a row that each alarm has rung. */
   ringing: Record<string, number>;
 }
 
-export const newMonitor = (): MonitorState => ({ base: null, ringing: {} });
+export const newMonitor = (): Monitor => ({ base: null, ringing: {} });
 
 /** The state after a row, and why the run should stop, or null. */
-export function watch(state: MonitorState, row: MonitorRow): { state: MonitorState; stop: string | null } {
+export function watch(state: Monitor, row: MonitorRow): { state: Monitor; stop: string | null } {
   if (!state.base) return { state: { base: row, ringing: {} }, stop: null };
   const ringing: Record<string, number> = {};
   let stop: string | null = null;

@@ -35,9 +35,9 @@ export interface DpoConfig extends LoopConfig {
   /** What stands in for log-ratios (f-DPO, Wang et al. 2024), and the a of divergence alpha. */
   divergence: Divergence;
   divergenceAlpha: number;
-  /** The lead that SimPO asks for, and the temperature of DiscoPOP. */
+  /** The lead that SimPO asks for, and DiscoPOP's temperature. */
   gamma: number;
-  temperature: number;
+  discopopTau: number;
   /** Weigh pairs by how likely the policy is to write them (Zhou et al. 2024, "WPO"). */
   wpo: boolean;
   /** Weight of tokens beyond the shorter completion's length (Liu et al. 2024, "LD-DPO"); 1 is off. */
@@ -67,7 +67,7 @@ export const DPO: DpoConfig = {
   divergence: "reverse-kl",
   divergenceAlpha: 0.5,
   gamma: 0.5,
-  temperature: 0.05,
+  discopopTau: 0.05,
   wpo: false,
   ldAlpha: 1,
   weightDecay: 0.01,
@@ -122,9 +122,20 @@ export async function* trainDpo(
 /** What a run with this configuration asks of its steps; `longest` is the longest sequence in positions. */
 export function dpoStepOptions(config: DpoConfig, padId: number, longest: number): DpoStepOptions {
   const { microBatch, recompute, activations, pack, weightDecay, maxGradNorm, moments } = config;
-  const { loss, beta, alpha, labelSmoothing, divergence, divergenceAlpha, gamma, temperature, wpo, ldAlpha } = config;
+  const { loss, beta, alpha, labelSmoothing, divergence, divergenceAlpha, gamma, discopopTau, wpo, ldAlpha } = config;
   return {
-    ...{ loss, beta, alpha, labelSmoothing, divergence, divergenceAlpha, gamma, temperature, wpo, ldAlpha },
+    ...{
+      loss,
+      beta,
+      alpha,
+      labelSmoothing,
+      divergence,
+      divergenceAlpha,
+      gamma,
+      temperature: discopopTau,
+      wpo,
+      ldAlpha,
+    },
     adamw: { ...ADAMW, weightDecay, maxGradNorm, moments },
     ...{ microBatch, padId, recompute, activations, pack, longest },
   };

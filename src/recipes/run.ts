@@ -79,6 +79,8 @@ export interface Stage {
 export interface StageRecord extends StageResult {
   key: string;
   seconds: number;
+  /** Milliseconds since 1970. */
+  finishedAt: number;
 }
 
 export interface Run extends RunGiven {
@@ -94,8 +96,11 @@ export interface Run extends RunGiven {
   readonly evalProblems: readonly Problem[];
   /** Tokens of the longest sequence that any stage samples. */
   readonly longest: number;
-  /** The model of a stage that has trained one, else the base, for sampling; loaded at most once at a time. */
-  sampler(stage: string | null): Promise<Generator>;
+  /**
+   * The model of a stage that has trained one, else the base, for sampling sequences of at most so many tokens (default:
+   * `longest`). It stays loaded until another model is asked for.
+   */
+  sampler(stage: string | null, tokens?: number): Promise<Generator>;
   /** The base model, to be trained. Nothing else is on the GPU then. */
   policy(): Promise<Policy>;
   /** Frees whatever model is loaded. */
@@ -138,7 +143,7 @@ export async function openRun(config: RunConfig, given: RunGiven): Promise<Run> 
   const known = new Set(trainProblems.map(({ id }) => id));
   await store.addProblems(evalProblems.filter(({ id }) => !known.has(id)));
 
-  let loaded: { of: string | null; generator?: Generator; free(): void } | undefined;
+  let loaded: { of: string | null; tokens?: number; generator?: Generator; free(): void } | undefined;
   const unload = () => {
     loaded?.generator?.destroy();
     loaded?.free();
@@ -157,12 +162,12 @@ export async function openRun(config: RunConfig, given: RunGiven): Promise<Run> 
     trainProblems,
     evalProblems,
     longest,
-    async sampler(stage) {
-      if (loaded?.of === stage && loaded.generator) return loaded.generator;
+    async sampler(stage, tokens = longest) {
+      if (loaded?.generator && loaded.of === stage && loaded.tokens === tokens) return loaded.generator;
       unload();
       const model = await loadModel(host, gpu, stage === null ? modelDir : `${folder(stage)}/model`, false);
-      loaded = { of: stage, free: () => destroyModel(model) };
-      return loaded.generator = await createGenerator(model, sampleBatch, longest);
+      loaded = { of: stage, tokens, free: () => destroyModel(model) };
+      return loaded.generator = await createGenerator(model, sampleBatch, tokens);
     },
     async policy() {
       unload();
@@ -218,7 +223,7 @@ export async function* runStages(
       await run.store.setMeta(spentKey, seconds());
       throw error;
     }
-    const record: StageRecord = { ...result, key, seconds: seconds() };
+    const record: StageRecord = { ...result, key, seconds: seconds(), finishedAt: Date.now() };
     await run.store.setMeta(`stage ${stage.name}`, record);
     yield { type: "stage", name: stage.name, detail: result.detail, seconds: record.seconds };
   }

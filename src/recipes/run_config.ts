@@ -1,10 +1,18 @@
 /** What a run can be told: sections of settings, and the recipes, each a list of stages with its own defaults. */
 import { FAIL_FAIL } from "../data/pairs.ts";
+import { AGGREGATIONS, GROUP_ADVANTAGES } from "../loss/advantages.ts";
+import { HEADS } from "../model/reward_head.ts";
 import { DIVERGENCES, PREFERENCE_LOSSES } from "../loss/preference.ts";
-import { type Order, type OrderName, orders } from "../trace/heuristics.ts";
+import { type OrderName, orders } from "../trace/heuristics.ts";
 import { type Mask, MASKS } from "./credit_masks.ts";
 import { DPO, type DpoConfig } from "./dpo.ts";
 import { KTO, type KtoConfig } from "./kto.ts";
+import { DENSE, type Dense } from "./dense.ts";
+import { GRPO, type GrpoConfig } from "./grpo.ts";
+import { PPO, type PpoConfig } from "./ppo.ts";
+import { REWARD, type RewardConfig } from "./reward_model.ts";
+import { FILLS, type RewardName, REWARDS } from "./rewards.ts";
+import { SCHEDULERS } from "./on_policy.ts";
 import { CHOICES, type Choices } from "./settings.ts";
 import { SFT, type SftConfig } from "./sft.ts";
 
@@ -26,7 +34,7 @@ export interface SampleConfig {
 }
 
 export interface PairConfig {
-  order: OrderName | Order["name"];
+  order: OrderName;
   maxPairsPerPrompt: number;
   failFail: typeof FAIL_FAIL[number];
   /** Weigh each test by 1 less its pass rate among the prompt's samples. */
@@ -54,6 +62,42 @@ export interface RftConfig extends Unseeded<SftConfig> {
   silent: boolean;
 }
 
+export interface RoundsSection {
+  rounds: number;
+  /** What a round's policy is held to: the weights it started from, or the base. */
+  reference: "round" | "base";
+}
+
+export interface RewardModelSection extends Unseeded<RewardConfig> {
+  /** Hugging Face folder to start from, such as CodeBERT's; none: from scratch. */
+  from: string;
+  /** The traces of a pair: each program's own deciding test, or both on the first that the worse one fails. */
+  test: "own" | "same";
+}
+
+/** What a sampled program scores in PPO and GRPO. */
+export interface RewardSection {
+  name: RewardName;
+  fill: typeof FILLS[number];
+  /** A pass scores 1, anything else at most 0.9. */
+  clamp: boolean;
+  order: OrderName;
+}
+
+/** Step-wise credit: which tokens a trace accuses, and how far advantages follow it. */
+export interface DenseSection {
+  kind: Dense;
+  kappa: number;
+}
+
+export interface RepairSection {
+  /** Failing programs of a problem. */
+  bugsPerProblem: number;
+  /** Solved repairs in front of each question. */
+  shots: number;
+  traceTokens: number;
+}
+
 export interface RunConfig {
   seed: number;
   lora: LoraSection;
@@ -63,9 +107,20 @@ export interface RunConfig {
   rft: RftConfig;
   dpo: Unseeded<DpoConfig>;
   kto: Unseeded<KtoConfig>;
+  rounds: RoundsSection;
+  rm: RewardModelSection;
+  ppo: Unseeded<PpoConfig>;
+  grpo: Unseeded<GrpoConfig>;
+  reward: RewardSection;
+  dense: DenseSection;
+  /** Watch for reward hacking, and stop a run that shows it. */
+  monitor: { on: boolean };
+  repair: RepairSection;
 }
 
 const seedless = <T extends { seed: number }>({ seed: _, ...rest }: T): Unseeded<T> => rest;
+
+const ON_POLICY = { iterations: 24, prompts: 16, samples: 8, maxNewTokens: 64, checkpointEvery: 4 };
 
 /**
  * For models/micro, chosen on problems of training families: large models want learning rates near 1e-6 and a smaller weight
@@ -107,6 +162,14 @@ export const defaults: RunConfig = {
   },
   dpo: { ...seedless(DPO), learningRate: 3e-4, alpha: 1 },
   kto: { ...seedless(KTO), learningRate: 3e-4 },
+  rounds: { rounds: 3, reference: "round" },
+  rm: { ...seedless(REWARD), width: 64, from: "", test: "own" },
+  ppo: { ...seedless(PPO), ...ON_POLICY, learningRate: 1e-4 },
+  grpo: { ...seedless(GRPO), ...ON_POLICY, learningRate: 1e-4 },
+  reward: { name: "binary", fill: "never", clamp: false, order: "eta" },
+  dense: { kind: "none", kappa: 0.5 },
+  monitor: { on: true },
+  repair: { bugsPerProblem: 2, shots: 1, traceTokens: 200 },
 };
 
 /** Texts that are one of a list, by the name of the setting. */
@@ -118,4 +181,15 @@ export const choices: Choices = {
   maskLike: MASKS,
   loss: PREFERENCE_LOSSES,
   divergence: DIVERGENCES,
+  scheduler: SCHEDULERS,
+  "reward.name": REWARDS,
+  fill: FILLS,
+  kind: DENSE,
+  reference: ["round", "base"],
+  architecture: ["encoder", "decoder"],
+  head: HEADS,
+  advantages: GROUP_ADVANTAGES,
+  aggregation: AGGREGATIONS,
+  klLoss: ["k2", "k3", "k3+"],
+  test: ["own", "same"],
 };

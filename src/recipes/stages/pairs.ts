@@ -1,7 +1,6 @@
 /** Preference pairs from the traced samples, with both traces of the test that tells them apart. */
 import type { PairCounts } from "../../data/pairs.ts";
 import { toJsonl } from "../../files/jsonl.ts";
-import type { OrderName } from "../../trace/heuristics.ts";
 import { tracedPairs } from "../preferences.ts";
 import { addAgreement } from "../rollout.ts";
 import type { Stage } from "../run.ts";
@@ -25,7 +24,7 @@ export const pairs: Stage = {
     yield { type: "stage", name: "pairs", detail: `under ${order}`, seconds: null };
     const samples = await addAgreement(pool, trainProblems, await store.samples(TRAIN_SET), referenceSibling);
     await store.addSamples(TRAIN_SET, samples); // their agreement
-    const { rows, counts } = await tracedPairs(pool, trainProblems, samples, order as OrderName, {
+    const { rows, counts } = await tracedPairs(pool, trainProblems, samples, order, {
       ...policy,
       seed: config.seed,
     });

@@ -1,5 +1,8 @@
 /** Programs of the base model on the problems to train on, run and traced: what preferences and rewards are made of. */
+import { programJob } from "../../data/problem.ts";
 import { isSolved } from "../../eval/outcomes.ts";
+import type { ProgramResult } from "../../trace/schema.ts";
+import { Stopped } from "../rollout.ts";
 import type { Stage } from "../run.ts";
 import { drawSet } from "./draw.ts";
 
@@ -20,5 +23,62 @@ export const sample: Stage = {
     }, signal);
     const passed = samples.filter(isSolved).length;
     return { detail: `${samples.length} programs, ${passed} pass`, tokensPerSecond };
+  },
+};
+
+/** The same in two steps, for `etalon sample` and `etalon trace`: programs with their verdicts first, ... */
+export const draw: Stage = {
+  name: "draw",
+  needs: [],
+  settings: sample.settings,
+  async *run(run, signal) {
+    const { samples, tokensPerSecond } = yield* drawSet(run, null, DRAWN_SET, run.trainProblems, {
+      streamBase: STREAMS,
+      traced: false,
+    }, signal);
+    return { detail: `${samples.length} programs, ${samples.filter(isSolved).length} pass`, tokensPerSecond };
+  },
+};
+
+const DRAWN_SET = "drawn";
+/** Programs that wait for an interpreter at a time, and are written together. */
+const BATCH = 64;
+
+/** ... then each distinct program run again under the tracer. Leaves what `sample` leaves. */
+export const trace: Stage = {
+  name: sample.name,
+  needs: [draw.name],
+  settings: () => ({}),
+  async *run({ pool, store, trainProblems }, signal) {
+    const drawn = await store.samples(DRAWN_SET);
+    const problems = new Map(trainProblems.map((problem) => [problem.id, problem]));
+    const done = await store.indices(TRAIN_SET);
+    const open = drawn.filter(({ problemId, index }) => !done.get(problemId)?.has(index));
+    const results = new Map<string, ProgramResult>();
+    for (const { problemId, programKey, result } of await store.samples(TRAIN_SET)) {
+      results.set(`${problemId} ${programKey}`, result);
+    }
+    for (let start = 0; start < open.length; start += BATCH) {
+      yield {
+        type: "work",
+        stage: "trace",
+        done: drawn.length - open.length + start,
+        total: drawn.length,
+        what: "traced",
+      };
+      const batch = open.slice(start, start + BATCH);
+      const traced = await Promise.all(batch.map(async (sample) => {
+        const key = `${sample.problemId} ${sample.programKey}`;
+        const job = programJob(problems.get(sample.problemId)!, sample.completion, "deciding");
+        const result = results.get(key) ??
+          await pool.run({ ...job, id: `${sample.problemId}#${sample.index}`, streams: true });
+        if (sample.programKey !== undefined && !result.infra && !result.flaky) results.set(key, result);
+        return { ...sample, result };
+      }));
+      await store.addSamples(TRAIN_SET, traced);
+      if (signal?.aborted) throw new Stopped();
+    }
+    const passed = drawn.length === 0 ? 0 : (await store.samples(TRAIN_SET)).filter(isSolved).length;
+    return { detail: `${drawn.length} programs traced, ${passed} pass` };
   },
 };
