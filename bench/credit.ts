@@ -3,7 +3,7 @@
  *
  * Failing programs with a passing sibling of the same problem: real model outputs on HumanEval and MBPP (shared/data), and samples of
  * models/micro. The truth is an experiment: hunks of the sibling are put in one at a time, and the lines of those with which more tests
- * pass are the causal ones (src/trace/counterfactual.ts). A mask is right with the share of its top lines that are causal: where several
+ * pass (of the ones that repair the program: the lines that had to be exchanged) are the causal ones (src/trace/counterfactual.ts). A mask is right with the share of its top lines that are causal: where several
  * lines tie for the top, with their mean, so that a mask is not rewarded for the order in which lines stand.
  */
 import { Command } from "commander";
@@ -46,6 +46,8 @@ interface Row {
   single: number;
   /** Hunks after which more tests pass, though not all. */
   helping: number;
+  /** Lines exchanged in the smallest repair found. */
+  exchanged: number | null;
   trials: number;
   /** Share of the top lines that are causal; null: the mask selects nothing. */
   right: Record<typeof MASKS[number], number | null>;
@@ -81,7 +83,7 @@ async function measure(pool: Pool, set: string, problem: Problem, loser: Sample,
   }
   right.diff = topShare(new Map(differing.map((line) => [line, 1])));
   right["random-line"] = topShare(new Map(code.map((line) => [line, 1])));
-  const { gains, minimal, hunks, trials } = found.repair;
+  const { gains, minimal, exchanged, hunks, trials } = found.repair;
   const alone = gains.filter((gain) => gain !== null && gain + shareOf(loser.result) > 1 - 1e-9).length;
   const { result } = loser;
   const row: Row = {
@@ -94,6 +96,7 @@ async function measure(pool: Pool, set: string, problem: Problem, loser: Sample,
     minimal: minimal?.length ?? null,
     single: alone,
     helping: gains.filter((gain) => gain !== null && gain > 0).length - alone,
+    exchanged: exchanged?.length ?? null,
     trials,
     right,
   };
@@ -167,18 +170,20 @@ function summary(rows: readonly Row[]) {
   };
   const share = (some: readonly Row[], of: (row: Row) => boolean) =>
     interval(some.map((row) => of(row) ? 1 : 0), some.map(({ problem }) => problem));
-  // Where all that differs is one hunk, the experiment can only say that it is to blame.
-  const several = ({ hunks, outcome }: Row) => hunks > 1 && /[A-Z]/.test(outcome);
+  // Where most lines are causal there is nothing to find: a program that ran, and at most half of its lines to blame.
+  const telling = ({ causal, lines, outcome }: Row) => causal > 0 && 2 * causal <= lines && /[A-Z]/.test(outcome);
   const above = (some: readonly Row[], mask: typeof MASKS[number], control: typeof MASKS[number]) =>
     interval(some.map(({ right }) => right[mask]! - right[control]!), some.map(({ problem }) => problem));
   const strata: Record<string, Row[]> = {};
   for (const set of new Set(rows.map((row) => row.set))) {
     const own = rows.filter((row) => row.set === set);
     strata[set] = own;
-    strata[`${set}, ran, 2 or more hunks`] = own.filter(several);
+    strata[`${set}, telling`] = own.filter(telling);
   }
-  strata["all, ran, 2 or more hunks"] = rows.filter(several);
-  for (const outcome of ["WRONG", "EXC"]) strata[outcome] = rows.filter((row) => row.outcome === outcome);
+  strata["all, telling"] = rows.filter(telling);
+  for (const outcome of ["WRONG", "EXC"]) {
+    strata[`all, telling, ${outcome}`] = rows.filter((row) => row.outcome === outcome && telling(row));
+  }
   return Object.entries(strata).map(([name, some]) => {
     const known = some.filter(({ causal }) => causal > 0);
     return {
@@ -188,6 +193,7 @@ function summary(rows: readonly Row[]) {
       medianHunks: some.map(({ hunks }) => hunks).sort((a, b) => a - b)[some.length >> 1] ?? 0,
       oneHunkRepairs: share(some, ({ minimal }) => minimal === 1),
       oneOfSeveralRepairs: share(some.filter(({ hunks }) => hunks > 1), ({ minimal }) => minimal === 1),
+      oneLineRepairs: share(some, ({ exchanged }) => exchanged === 1),
       oneHunkHelps: share(some, ({ single, helping }) => single + helping > 0),
       anySetRepairs: share(some, ({ minimal }) => minimal !== null),
       causalShare: interval(known.map(({ causal, lines }) => causal / lines), known.map(({ problem }) => problem)),
@@ -227,12 +233,16 @@ await new Command("credit").description("Precision of trace masks against lines 
     const order = (row: Row) => `${row.problem} ${JSON.stringify(row)}`;
     rows.sort((a, b) => order(a) < order(b) ? -1 : 1); // not that in which interpreters were done
     const found = summary(rows);
-    for (const { name, programs, problems, oneHunkRepairs, oneOfSeveralRepairs, causalShare, masks } of found) {
+    for (
+      const { name, programs, problems, oneHunkRepairs, oneOfSeveralRepairs, oneLineRepairs, causalShare, masks }
+        of found
+    ) {
       const shown = (triple: number[] | null) =>
         triple ? `${percent(triple[0])} [${triple.slice(1).map(percent)}]` : "-";
       console.log(
         `\n${name}: ${programs} programs of ${problems} problems; one hunk repairs ${shown(oneHunkRepairs)} %, ` +
-          `of several ${shown(oneOfSeveralRepairs)} %; ${shown(causalShare)} % of lines causal`,
+          `of several ${shown(oneOfSeveralRepairs)} %, one line ${shown(oneLineRepairs)} %; ` +
+          `${shown(causalShare)} % of lines causal`,
       );
       for (const [mask, { decides, precisionAt1, aboveRandomLine, aboveDiff }] of Object.entries(masks)) {
         console.log(

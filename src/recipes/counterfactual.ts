@@ -12,6 +12,7 @@ import { causalLines, type Judge, type Repair, repair } from "../trace/counterfa
 import { splitLines } from "../trace/line_diff.ts";
 import type { Pool } from "../trace/pool.ts";
 import { traceText } from "../trace/serialize.ts";
+import { enoughSteps } from "./failure.ts";
 
 export interface CounterfactualOptions {
   /** Hunks of one experiment; neighbours join where there are more. */
@@ -182,9 +183,9 @@ export async function repairRows(
   return await Promise.all(
     repaired(problems, samples, found).map(async ({ problem, loser, completion }) => {
       const program = programText(problem, loser.completion);
-      const result = loser.result.trace
-        ? loser.result
-        : await pool.run(programJob(problem, loser.completion, "deciding"));
+      const job = programJob(problem, loser.completion, "deciding");
+      const limits = { ...job.limits, ...enoughSteps(loser.result) };
+      const result = loser.result.trace ? loser.result : await pool.run({ ...job, limits });
       return {
         problemId: problem.id,
         task: description(problem),

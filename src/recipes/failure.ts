@@ -54,7 +54,13 @@ async function wholeTrace(
     return result;
   }
   const job = programJob(problem, completion, test);
-  return await pool.run({ ...job, limits: { ...job.limits, ...WHOLE_TRACE } });
+  return await pool.run({ ...job, limits: { ...job.limits, ...WHOLE_TRACE, ...enoughSteps(result) } });
+}
+
+/** A budget under which a program that was run before does the same again, though an endless loop in it ends sooner. */
+export function enoughSteps({ tests }: ProgramResult): { stepsPerTest: number } {
+  const ended = tests.filter(({ outcome }) => outcome !== "FUEL" && outcome !== "KILL").map(({ steps }) => steps);
+  return { stepsPerTest: Math.max(20_000, 1000 + Math.max(0, ...ended)) };
 }
 
 export const ACCUSERS = ["exec", "erring", "div", "slice", "ochiai"] as const;
@@ -96,7 +102,8 @@ async function ochiai(pool: Pool, { problem, code, table, result }: Failure): Pr
   ];
   if (failing.length === 0 || passing.length === 0) return null;
   const runs = await Promise.all(chosen.map(async ({ index, outcome }) => {
-    const { trace } = await pool.run(programJob(problem, code, index));
+    const job = programJob(problem, code, index);
+    const { trace } = await pool.run({ ...job, limits: { ...job.limits, ...enoughSteps(result) } });
     return trace ? [{ trace, passed: outcome === "PASS" }] : [];
   }));
   return suspiciousness(table, runs.flat());

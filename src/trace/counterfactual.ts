@@ -3,7 +3,7 @@
  * and the tests are run again (the interventional counterpart of what traces only suggest; minimal sets by Zeller and
  * Hildebrandt's ddmin, "Simplifying and Isolating Failure-Inducing Input", 2002).
  */
-import { type Hunk, lineHunks, mergedHunks, patched, splitLines } from "./line_diff.ts";
+import { type Hunk, lineHunks, linePieces, mergedHunks, patched, splitLines } from "./line_diff.ts";
 import type { ProgramResult } from "./schema.ts";
 
 export interface Repair {
@@ -13,7 +13,9 @@ export interface Repair {
   gains: (number | null)[];
   /** A smallest set of hunks (none can be left out) with which all tests pass; null: no set was found. */
   minimal: number[] | null;
-  /** The program with that set. */
+  /** Of those hunks, a smallest set of exchanged lines with which all tests pass: none of them can be left out. */
+  exchanged: Hunk[] | null;
+  /** The program with these lines exchanged. */
   repaired: string | null;
   /** Programs that were run or looked up. */
   trials: number;
@@ -30,11 +32,11 @@ export function shareOf({ passed, testsPassed, testsTotal, stage }: Awaited<Retu
 }
 
 /**
- * Exchanges one hunk at a time and, where none alone repairs the program, searches a minimal set of several. `most` bounds the
- * hunks (neighbours join), `trials` the programs that the search of sets may look at after the single ones.
+ * Exchanges one hunk at a time and, where none alone repairs the program, searches a minimal set of several; what repairs it is then
+ * made smaller line by line. `most` bounds the hunks (neighbours join), `trials` the programs looked at after the single hunks; if
+ * they are used up, the sets are the smallest found until then, and still repair the program.
  *
- * All hunks together are the passing program, so a set always exists; it is `null` only if `other` does not pass or the trials
- * are used up before anything smaller than everything is found, in which case all hunks are the set.
+ * All hunks together are the passing program, so `minimal` is null only if that does not pass (or no trial was left for it).
  */
 export async function repair(
   judge: Judge,
@@ -45,34 +47,36 @@ export async function repair(
   const { most = 8, trials: allowed = 24 } = options;
   const own = splitLines(failing);
   const hunks = mergedHunks(lineHunks(own, splitLines(passing)), own, most);
-  const known = new Map<string, boolean>();
-  let trials = 0;
   const before = shareOf(await judge(failing));
-  const gains: (number | null)[] = [];
-  let repairing: number[] | null = null;
-  for (const [index, hunk] of hunks.entries()) {
-    const result = await judge(patched(own, [hunk]));
-    trials++;
-    gains.push(result.stage === "syntax" ? null : shareOf(result) - before);
-    known.set(`${index}`, result.passed);
-    if (result.passed) repairing ??= [index];
-  }
+  const results = [];
+  for (const hunk of hunks) results.push(await judge(patched(own, [hunk])));
+  const gains = results.map((result) => result.stage === "syntax" ? null : shareOf(result) - before);
+
   let left = allowed;
-  const passes = async (set: readonly number[]): Promise<boolean> => {
-    const key = set.join(" ");
-    const found = known.get(key);
-    if (found !== undefined) return found;
-    if (left <= 0) return false;
-    left--;
-    trials++;
-    const { passed } = await judge(patched(own, set.map((index) => hunks[index])));
-    known.set(key, passed);
-    return passed;
+  const passes = (some: readonly Hunk[], known = new Map<string, boolean>()) => {
+    return async (set: readonly number[]): Promise<boolean> => {
+      const key = set.join(" ");
+      if (!known.has(key)) {
+        if (left <= 0) return false;
+        left--;
+        known.set(key, (await judge(patched(own, set.map((index) => some[index])))).passed);
+      }
+      return known.get(key)!;
+    };
   };
   const all = hunks.map((_, index) => index);
-  if (!repairing && all.length > 1 && await passes(all)) repairing = await ddmin(all, passes);
-  const repaired = repairing && patched(own, repairing.map((index) => hunks[index]));
-  return { hunks, gains, minimal: repairing, repaired, trials };
+  const single = results.findIndex(({ passed }) => passed);
+  let minimal: number[] | null = single === -1 ? null : [single];
+  const together = passes(hunks, new Map(results.map(({ passed }, index) => [`${index}`, passed])));
+  if (!minimal && all.length > 1 && await together(all)) minimal = await ddmin(all, together);
+  let exchanged: Hunk[] | null = null;
+  if (minimal) {
+    const pieces = minimal.flatMap((index) => linePieces(own, hunks[index]));
+    const smallest = await ddmin(pieces.map((_, index) => index), passes(pieces));
+    exchanged = smallest.map((index) => pieces[index]);
+  }
+  const repaired = exchanged && patched(own, exchanged);
+  return { hunks, gains, minimal, exchanged, repaired, trials: hunks.length + allowed - left };
 }
 
 /** A subset of `all` that still `passes`, from which no single element can be left out (if `passes` is asked often enough). */
@@ -103,20 +107,25 @@ async function firstPassing(sets: readonly number[][], passes: (set: readonly nu
 
 /**
  * Lines of the failing program (1-based) with the part of the failure each stands for, 0 to 1: the positive part of what its hunk
- * gains, shared evenly among its lines; normalised to sum 1. A hunk that only inserts stands at the line it comes before. Where no
- * hunk alone gains anything but a set repairs the program, the set's lines share alike. Empty: nothing was found.
+ * gains, shared evenly among its lines (of a hunk that belongs to the repair: the lines that had to be exchanged); normalised to sum 1.
+ * What only inserts stands at the line it comes before. Where no hunk alone gains anything but a set repairs the program, the set's
+ * hunks share alike. Empty: nothing was found.
  */
-export function causalLines({ hunks, gains, minimal }: Repair, lines: number): Map<number, number> {
+export function causalLines({ hunks, gains, minimal, exchanged }: Repair, lines: number): Map<number, number> {
   const gained = gains.map((gain) => Math.max(gain ?? 0, 0));
   const weights = gained.some((gain) => gain > 0) ? gained : gained.map((_, index) => minimal?.includes(index) ? 1 : 0);
   const total = weights.reduce((sum, weight) => sum + weight, 0);
   const credit = new Map<number, number>();
-  hunks.forEach(({ start, end }, index) => {
+  hunks.forEach((hunk, index) => {
     if (weights[index] === 0) return;
-    const own = end > start
-      ? Array.from({ length: end - start }, (_, i) => start + i + 1)
-      : [Math.min(start + 1, lines)];
-    for (const line of own) credit.set(line, (credit.get(line) ?? 0) + weights[index] / total / own.length);
+    const inside = exchanged?.filter(({ start, end }) => start >= hunk.start && end <= hunk.end) ?? [];
+    const parts = minimal?.includes(index) && inside.length > 0 ? inside : [hunk];
+    const own = new Set(
+      parts.flatMap(({ start, end }) =>
+        end > start ? Array.from({ length: end - start }, (_, i) => start + i + 1) : [Math.min(start + 1, lines)]
+      ),
+    );
+    for (const line of own) credit.set(line, (credit.get(line) ?? 0) + weights[index] / total / own.size);
   });
   return credit;
 }

@@ -1,4 +1,5 @@
 /** Two programs line by line: what a failing one would have to take over from a passing one. */
+import { codeTokens, editDistance } from "./code_tokens.ts";
 
 /** Lines `start` to `end` (exclusive, from 0) of the one program give way to `lines` of the other; either may be empty. */
 export interface Hunk {
@@ -58,12 +59,42 @@ export function mergedHunks(hunks: readonly Hunk[], own: readonly string[], most
   return merged;
 }
 
-/** The program with some of its hunks taken over. */
+/**
+ * A hunk in pieces of at most one line on each side, in order: lines that are alike (by the edit distance of their tokens) change places,
+ * the others go or come. All of them together are the hunk.
+ */
+export function linePieces(own: readonly string[], hunk: Hunk): Hunk[] {
+  const [a, b] = [own.slice(hunk.start, hunk.end), hunk.lines].map((lines) => lines.map(codeTokens));
+  const unlike = (i: number, j: number) => editDistance(a[i], b[j]) / Math.max(1, a[i].length, b[j].length);
+  // cost[i][j] of what follows line i of the one and line j of the other: a line that goes or comes is half a difference
+  const cost = Array.from({ length: a.length + 1 }, () => new Float64Array(b.length + 1));
+  for (let i = a.length; i >= 0; i--) {
+    for (let j = b.length; j >= 0; j--) {
+      if (i === a.length) cost[i][j] = (b.length - j) / 2;
+      else if (j === b.length) cost[i][j] = (a.length - i) / 2;
+      else cost[i][j] = Math.min(unlike(i, j) + cost[i + 1][j + 1], 0.5 + Math.min(cost[i + 1][j], cost[i][j + 1]));
+    }
+  }
+  const pieces: Hunk[] = [];
+  for (let i = 0, j = 0; i < a.length || j < b.length;) {
+    const start = hunk.start + i;
+    if (i < a.length && j < b.length && cost[i][j] === unlike(i, j) + cost[i + 1][j + 1]) {
+      pieces.push({ start, end: start + 1, lines: [hunk.lines[j++]] });
+      i++;
+    } else if (j < b.length && (i === a.length || cost[i][j] === 0.5 + cost[i][j + 1])) {
+      pieces.push({ start, end: start, lines: [hunk.lines[j++]] });
+    } else {
+      pieces.push({ start, end: start + 1, lines: [] });
+      i++;
+    }
+  }
+  return pieces;
+}
+
+/** The program with some of its hunks taken over, which stand in the order of the program. */
 export function patched(own: readonly string[], hunks: readonly Hunk[]): string {
   const lines = [...own];
-  for (const { start, end, lines: others } of [...hunks].sort((a, b) => b.start - a.start)) {
-    lines.splice(start, end - start, ...others);
-  }
+  for (const { start, end, lines: others } of hunks.toReversed()) lines.splice(start, end - start, ...others);
   return lines.join("\n");
 }
 

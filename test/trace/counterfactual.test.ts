@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { uniformStream } from "../../src/model/philox.ts";
 import { causalLines, ddmin, repair } from "../../src/trace/counterfactual.ts";
-import { differingLines, lineHunks, mergedHunks, patched, splitLines } from "../../src/trace/line_diff.ts";
+import { differingLines, lineHunks, linePieces, mergedHunks, patched, splitLines } from "../../src/trace/line_diff.ts";
 import { asserts, testPool } from "./helpers.ts";
 
 const pool = testPool();
@@ -30,6 +30,9 @@ describe("line hunks", () => {
         expect(merged.length).toBeLessThanOrEqual(most);
         expect(patched(own, merged)).toBe(other.join("\n"));
       }
+      const pieces = hunks.flatMap((hunk) => linePieces(own, hunk));
+      expect(patched(own, pieces)).toBe(other.join("\n"));
+      expect(pieces.every(({ start, end, lines }) => end - start <= 1 && lines.length <= 1)).toBe(true);
       const kept = own.filter((_, i) => !differingLines(own, other).includes(i + 1));
       expect(kept.length).toBe(longestCommon(own, other));
       // No two of them touch, or they would be one.
@@ -52,8 +55,9 @@ describe("exchanging hunks", () => {
   test("finds the one line that is wrong among harmless differences", async () => {
     const wrong = right.replace("total > limit", "total < limit").replace("total += item", "total = total + item");
     const found = await repair(judge, wrong, right);
-    expect(found.hunks.map(({ start }) => start + 1)).toEqual([4]);
-    // The two lines are neighbours and one hunk: apart, each is judged by itself.
+    // The two lines are neighbours and one hunk, of which one line had to be exchanged: apart, each is judged by itself.
+    expect(found.hunks.map(({ start, end }) => [start + 1, end])).toEqual([[4, 5]]);
+    expect([...causalLines(found, 7)]).toEqual([[5, 1]]);
     const apart = wrong.replace("    if", "    limit = limit + 0\n    if");
     const again = await repair(judge, apart, right.replace("    if", "    limit = limit + 0\n    if"));
     expect(again.hunks.map(({ start, end }) => [start + 1, end])).toEqual([[4, 4], [6, 6]]);
@@ -63,6 +67,25 @@ describe("exchanging hunks", () => {
     expect(again.repaired).toContain("total = total + item");
     expect([...causalLines(again, 8)]).toEqual([[6, 1]]);
     expect((await judge(again.repaired!)).passed).toBe(true);
+  });
+
+  test("of a hunk that repairs the program only the lines that had to be exchanged are to blame", async () => {
+    const wrong = right.replace("total > limit", "limit > total").replace("total = limit", "total = limit - 1");
+    const other = right.replace("item:", "each:").replace(
+      "    if total > limit:\n        total = limit",
+      "    # most\n    if not total <= limit:\n        total = limit + 0",
+    );
+    const found = await repair(judge, wrong, other);
+    expect(found.hunks.map(({ start, end, lines }) => [start, end, lines.length])).toEqual([[4, 6, 3]]);
+    expect(found.minimal).toEqual([0]);
+    expect(found.exchanged).toEqual([
+      { start: 4, end: 5, lines: ["    if not total <= limit:"] },
+      { start: 5, end: 6, lines: ["        total = limit + 0"] },
+    ]);
+    expect(found.repaired).not.toContain("# most");
+    const one = await repair(judge, wrong.replace("limit - 1", "limit"), other);
+    expect(one.exchanged).toEqual([{ start: 4, end: 5, lines: ["    if not total <= limit:"] }]);
+    expect([...causalLines(one, 7)]).toEqual([[5, 1]]);
   });
 
   test("an inserted line stands where it comes in, and a part of the tests is a part of the credit", async () => {
