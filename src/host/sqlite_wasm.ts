@@ -5,7 +5,10 @@ import type { Engine } from "./locked.ts";
 
 let loaded: Promise<Sqlite3Static> | undefined;
 export function sqlite(): Promise<Sqlite3Static> {
-  return loaded ??= initialize();
+  return loaded ??= initialize().then((sqlite3) => {
+    sqlite3.config.warn = () => {}; // what it tells the console, it throws as well
+    return sqlite3;
+  });
 }
 
 /** A database that lives as long as this object. */

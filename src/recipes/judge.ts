@@ -7,7 +7,7 @@ import { sha256 } from "../files/sha256.ts";
 import { canonical } from "../store/packed.ts";
 import type { RunStore, Versions } from "../store/store.ts";
 import type { Pool } from "../trace/pool.ts";
-import { programKeys } from "../trace/program_keys.ts";
+import { programKeys } from "../data/program_keys.ts";
 import { imageKey } from "../trace/python_sources.ts";
 import { pythonVersion } from "../trace/record.ts";
 import { defaultLimits, type Limits, type ProgramJob, type ProgramResult } from "../trace/schema.ts";

@@ -1,7 +1,7 @@
 import { afterAll, expect, test } from "vitest";
 import { denoHost } from "../../src/host/deno.ts";
 import { createPool } from "../../src/trace/pool.ts";
-import { programKeys } from "../../src/trace/program_keys.ts";
+import { programKeys } from "../../src/data/program_keys.ts";
 
 const pool = createPool(() => denoHost().spawnArena());
 afterAll(() => pool.close());

@@ -3,8 +3,8 @@
  * comments, spacing, quotes and redundant brackets do not count, names do. A text that does not parse is named by its tokens.
  */
 import { sha256 } from "../files/sha256.ts";
-import { normalisedCode } from "./code_tokens.ts";
-import type { Pool } from "./pool.ts";
+import { normalisedCode } from "../trace/code_tokens.ts";
+import type { Pool } from "../trace/pool.ts";
 import source from "./program_keys.py" with { type: "text" };
 
 export interface ProgramKeys {
