@@ -8,7 +8,6 @@ import {
   defaults,
   evaluate,
   type Run,
-  type RunEvent,
   runStages,
   type Settings,
   type Stage,

@@ -8,11 +8,12 @@ import type { Run, RunEvent, Stage } from "../run.ts";
 import type { CompletionRow } from "../sequences.ts";
 import { promptTokens } from "../sequences.ts";
 import { evaluationSet } from "./evaluate.ts";
+import { TRAIN_SET } from "./sample.ts";
 
 export const repair: Stage = {
   name: "repair",
-  needs: [evaluationSet(null)],
-  settings: ({ repair, sample: { samples, sampleBatch: _, ...sample } }) => ({ repair, sample }),
+  needs: [evaluationSet(null), "sample"],
+  settings: ({ repair, sample: { maxNewTokens } }) => ({ repair, maxNewTokens }),
   async *run(run, signal) {
     const { config, pool, store, tokenizer, evalProblems, trainProblems } = run;
     const { bugsPerProblem, shots, traceTokens } = config.repair;
@@ -21,17 +22,18 @@ export const repair: Stage = {
     const bugs = await findBugs(pool, evalProblems, await store.samples(evaluationSet(null)), bugsPerProblem);
     if (bugs.length < 2) throw new Error(`Cannot repair: ${bugs.length} programs fail, 2 are the least`);
     const examples = shots > 0 ? await solvedBugs(run, shots) : null;
-    const solved = new Map<RepairView, number[]>();
-    let left = 0;
-    for (const view of REPAIR_VIEWS) {
+    const asked = new Map(REPAIR_VIEWS.map((view) => {
       const front: CompletionRow[] = examples
         ? repairRows(examples.bugs, examples.fixes, view === "shuffled" ? "trace" : view, options)
         : [];
-      const asked = repairProblems(bugs, view, front, options);
-      const room = run.shape.maxPositions - config.sample.maxNewTokens;
-      left = Math.max(left, asked.filter(({ ask }) => promptTokens(tokenizer, ask!).length > room).length);
-      solved.set(view, yield* attempts(run, view, asked, room, signal));
-    }
+      return [view, repairProblems(bugs, view, front, options)] as const;
+    }));
+    const room = run.shape.maxPositions - config.sample.maxNewTokens;
+    const lengths = [...asked.values()].flat().map(({ ask }) => promptTokens(tokenizer, ask!).length);
+    const left = lengths.filter((length) => length > room).length;
+    const longest = Math.min(room, Math.max(...lengths)) + config.sample.maxNewTokens;
+    const solved = new Map<RepairView, number[]>();
+    for (const [view, problems] of asked) solved.set(view, yield* attempts(run, view, problems, longest, signal));
     const rows = REPAIR_VIEWS.map((view): ReportTable["rows"][number] => {
       const values = solved.get(view)!;
       const groups = bugs.map(({ problem }) => problem.id);
@@ -59,7 +61,8 @@ export const repair: Stage = {
         title: `Repair, one greedy attempt, ${shots} solved examples in front`,
         columns: ["shown", "repaired", "95 % interval", "less none, 95 % interval"],
         rows,
-        note: worth + (left > 0 ? ` ${left} prompts were too long and count as not repaired.` : ""),
+        note: worth +
+          (left > 0 ? ` ${left} of ${lengths.length} prompts were too long and count as not repaired.` : ""),
       }],
     };
   },
@@ -72,12 +75,12 @@ async function* attempts(
   run: Run,
   view: RepairView,
   asked: ReturnType<typeof repairProblems>,
-  room: number,
+  longest: number,
   signal?: AbortSignal,
 ): AsyncGenerator<RunEvent, number[]> {
   const { config, pool, tokenizer } = run;
-  const generator = await run.sampler(null, run.shape.maxPositions);
-  const fits = asked.map(({ ask }) => promptTokens(tokenizer, ask!).length <= room);
+  const generator = await run.sampler(null, longest);
+  const fits = asked.map(({ ask }) => promptTokens(tokenizer, ask!).length + config.sample.maxNewTokens <= longest);
   const draws = asked.flatMap((problem, stream) => fits[stream] ? [{ problem, index: 0, stream }] : []);
   const options = { ...config.sample, stops: undefined, temperature: 0, traced: false, seed: config.seed };
   const results: boolean[] = [];
@@ -92,7 +95,7 @@ async function* attempts(
 /** Bugs of training problems with their reference solutions, to be shown as examples. */
 async function solvedBugs({ pool, store, trainProblems }: Run, shots: number) {
   const withFix = trainProblems.filter(({ canonicalSolution }) => canonicalSolution !== null);
-  const samples = await store.samples("train");
+  const samples = await store.samples(TRAIN_SET);
   const bugs = (await findBugs(pool, withFix, samples, 1)).slice(0, shots);
   if (bugs.length < shots) {
     throw new Error(`Cannot show ${shots} solved repairs: training problems give ${bugs.length}`);
