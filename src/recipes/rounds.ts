@@ -189,7 +189,7 @@ export async function finishedRounds(host: Host, dir: string): Promise<RoundSumm
   }
 }
 
-/** The seed of a round's training: the first round's is the run's own, so that one round is a plain run. */
+/** The seed of a round's pairs and training: the first round's is the run's own, so that one round is a plain run. */
 export function roundSeed(seed: number, round: number): number {
   return round === 1 ? seed : philox([round, 0, 0, 2], [seed, 0])[0];
 }
@@ -236,7 +236,8 @@ function defaultStages(config: RoundsConfig, given: RoundsGiven): RoundStages {
     async pair(raw, round) {
       const samples = await addAgreement(pool, problems, raw, config.referenceSibling);
       await store.addSamples(setOf(round), samples);
-      const { rows } = await tracedPairs(pool, problems, samples, config.order, config);
+      const options = { ...config, seed: roundSeed(config.seed, round) };
+      const { rows } = await tracedPairs(pool, problems, samples, config.order, options);
       return { rows, pairs: learnable(tokenizer, problems, samples, rows) };
     },
   };
