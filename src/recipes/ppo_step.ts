@@ -100,6 +100,7 @@ export async function createPpoStep(
   if (klCoefficient !== 0 && !options.reference) {
     throw new Error(`Cannot train with klCoefficient ${klCoefficient}: rollouts come without a reference`);
   }
+  aggregationWeights(aggregation, [1], { maxLength }); // whatever it misses shows before anything is sampled
   const perToken: PerToken[] = [
     "oldLogprobs",
     "advantages",

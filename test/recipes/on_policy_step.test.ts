@@ -253,6 +253,9 @@ describe("penalty, bonus and temperature", () => {
     await expect(createPpoStep(whole(model), null, { ...OPTIONS, klCoefficient: 0.1 })).rejects.toThrow(
       "Cannot train with klCoefficient 0.1: rollouts come without a reference",
     );
+    await expect(createPpoStep(whole(model), null, { ...OPTIONS, aggregation: "dr-grpo" })).rejects.toThrow(
+      "Cannot aggregate by dr-grpo: maxLength is undefined",
+    );
     const engine = await createPpoStep(whole(model), null, { ...OPTIONS, reference: true });
     await expect(engine.accumulate(rollouts)).rejects.toThrow("reference has 0 numbers");
     engine.destroy();
