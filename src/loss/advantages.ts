@@ -48,11 +48,6 @@ export function klRewards(
   );
 }
 
-/** The score of a sample that has no end token is lower by `penalty`; null for none. */
-export function penalizeMissingEnd(score: number, ended: boolean, penalty: number | null): number {
-  return ended || penalty === null ? score : score - penalty;
-}
-
 /**
  * A penalty coefficient that stays, or that follows the divergence per sequence (Ziegler et al. 2019): `target` in nats, `horizon`
  * in episodes.
@@ -137,16 +132,6 @@ export function groupAdvantages(rewards: readonly (number | null)[], options: { 
     ? 1
     : 1 / (deviation + (kind === "trl" ? 1e-4 : 1e-6));
   return rewards.map((r) => r === null ? 0 : (r - mean) * factor);
-}
-
-/** The same advantage for every token of a sample, times the weight of each token (step-wise credit, mean 1) if there are any. */
-export function spreadAdvantage(advantage: number, tokens: number, weights?: Tokens): number[] {
-  if (weights && weights.length !== tokens) {
-    throw new Error(
-      `Cannot spread an advantage: weights has ${weights.length} numbers for ${tokens} completion tokens`,
-    );
-  }
-  return Array.from({ length: tokens }, (_, t) => advantage * (weights?.[t] ?? 1));
 }
 
 /**

@@ -11,9 +11,7 @@ const {
   klEstimate,
   klRewards,
   nextKlCoefficient,
-  penalizeMissingEnd,
   sequenceKl,
-  spreadAdvantage,
   whiten,
   whitenRewards,
 } = advantages;
@@ -103,12 +101,7 @@ describe("the divergence in the reward", () => {
     scores.forEach((score: number, i: number) => close(klRewards(logp[i], ref[i], kl_coef, score), rewards[i]));
   });
 
-  test("a sample without an end token has its score on its last token too, and lower by the penalty", () => {
-    expect(klRewards([-1], [-1], 0.1, 2)).toEqual([2]);
-    expect(klRewards([-1, -2], [-1, -2], 0.1, penalizeMissingEnd(2, false, 0.5))).toEqual([0, 1.5]);
-    expect(penalizeMissingEnd(2, true, 0.5)).toBe(2);
-    expect(penalizeMissingEnd(2, false, null)).toBe(2);
-  });
+  test("a single token has the score itself", () => expect(klRewards([-1], [-1], 0.1, 2)).toEqual([2]));
 
   test("rewards of single tokens are added where they belong", () => {
     close(klRewards([-1, -2, -3], [-1, -1, -3], 0.5, 1, "k1", [0.1, 0.2, 0.3]), [0.1, 0.7, 1.3]);
@@ -200,12 +193,6 @@ describe("advantages of a group", () => {
       expect(groupAdvantages([], { kind })).toEqual([]);
       expect(groupAdvantages([0.1, 0.1, 0.1], { kind })).toEqual([0, 0, 0]); // 0.1 + 0.1 + 0.1 is not 0.3
     }
-  });
-
-  test("every token of a sample has its advantage, times its credit", () => {
-    expect(spreadAdvantage(-2, 3)).toEqual([-2, -2, -2]);
-    expect(spreadAdvantage(-2, 3, [0, 2, 1])).toEqual([-0, -4, -2]);
-    expect(() => spreadAdvantage(1, 3, [1])).toThrow("weights has 1 numbers for 3 completion tokens");
   });
 });
 

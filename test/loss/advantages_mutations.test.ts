@@ -53,7 +53,6 @@ const CHECKS: Record<string, Check> = {
     const control = { kind: "adaptive" as const, target, horizon };
     return Math.max(...cases.map(([kl, n, want]) => far([nextKlCoefficient(control, init, kl, n)], [want])));
   },
-  "missing end": ({ penalizeMissingEnd: score }) => far([score(2, true, 3), score(2, false, 3)], [2, -1]),
   groups: ({ groupAdvantages }) =>
     Math.max(...GROUPS.map((name) => {
       const { rewards, adv_trl, adv_verl, dr_grpo, rloo } = golden[name];
@@ -133,12 +132,6 @@ const MUTATIONS: [name: string, check: keyof typeof CHECKS, find: string, replac
   ],
   ["the coefficient falls where it should rise", "adaptive coefficient", "(1 + error *", "(1 - error *"],
   ["the horizon is forgotten", "adaptive coefficient", "* episodes / control.horizon", "* episodes"],
-  [
-    "samples that end are punished",
-    "missing end",
-    "ended || penalty === null ? score : score - penalty",
-    "!ended || penalty === null ? score : score - penalty",
-  ],
   ["biased deviation", "groups", "/ (G - 1));", "/ G);"],
   ["the epsilons are swapped", "groups", 'kind === "trl" ? 1e-4 : 1e-6', 'kind === "trl" ? 1e-6 : 1e-4'],
   ["RLOO is Dr. GRPO", "groups", "? G / (G - 1)", "? 1"],

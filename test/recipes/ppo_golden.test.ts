@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { readFileSync } from "node:fs";
 import { type Gpu, openGpu, type Weights, write } from "../../src/plan/mod.ts";
-import { gae, groupAdvantages, klRewards, spreadAdvantage, whiten } from "../../src/loss/advantages.ts";
+import { gae, groupAdvantages, klRewards, whiten } from "../../src/loss/advantages.ts";
 import { parseConfig } from "../../src/model/config.ts";
 import { createLlama, getWeights, type Llama, setWeights } from "../../src/model/llama.ts";
 import { createValueHead } from "../../src/model/value_head.ts";
@@ -149,7 +149,7 @@ describe("agreement with torch", () => {
       sequence,
       oldLogprobs: scored[b].logprobs,
       reference: grpo.reference[b],
-      advantages: spreadAdvantage(worth[b], scored[b].logprobs.length),
+      advantages: scored[b].logprobs.map(() => worth[b]),
     }));
     rowsClose(rollouts.map(({ advantages }) => advantages), grpo.advantages, 1e-9, "advantages");
     await compareSteps("grpo", model, null, rollouts, 4);
