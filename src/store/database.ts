@@ -1,5 +1,6 @@
 /** SQL behind a port: node:sqlite in Deno, sqlite-wasm in a browser and in memory. The dialect is SQLite's everywhere. */
 
+/** Text without NUL characters: Deno's node:sqlite cuts it there. */
 export type SqlValue = null | number | string | Uint8Array;
 
 export interface Database {

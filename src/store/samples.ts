@@ -79,7 +79,7 @@ async function packSample(sample: StoredSample): Promise<Packed> {
   const hash = await sha256(canonical([completion, tokens, finished, row.hash, extra]));
   const values = [
     hash,
-    completion,
+    JSON.stringify(completion), // may hold NUL characters, or halves of one, and JSON escapes both
     packTokens(tokens),
     Number(finished),
     row.hash,
@@ -109,7 +109,7 @@ export async function readSamples(database: Database, set: string): Promise<Stor
     const sample: StoredSample = {
       problemId: row.problem,
       index: row.number,
-      completion: row.completion,
+      completion: JSON.parse(row.completion),
       tokens: unpackTokens(row.tokens),
       finished: row.finished === 1,
       result: { id: row.result_id, ...results.get(row.result)!, elapsedMs: row.elapsed_ms },

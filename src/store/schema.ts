@@ -21,7 +21,7 @@ CREATE TABLE results (
 -- sampling: options and model of a whole set, as JSON; null until they are known.
 CREATE TABLE sets (name TEXT PRIMARY KEY, place INTEGER NOT NULL UNIQUE, sampling TEXT);
 
--- tokens: u32, little endian. program_key: of the normalised program; equal ones are duplicates.
+-- completion: a JSON text. tokens: u32, little endian. program_key: of the normalised program; equal ones are duplicates.
 -- logprob: sum over the completion's tokens under the model that was sampled, NULL where nobody asked.
 CREATE TABLE samples (
   set_name TEXT NOT NULL REFERENCES sets (name), problem TEXT NOT NULL REFERENCES problems (id), number INTEGER NOT NULL,

@@ -65,5 +65,48 @@ export function testHost(kind: string, open: () => { host: Host; root: string })
       await expect(host.gunzip(packed.slice(0, 30))).rejects.toThrow("Cannot unpack gzip data");
       await expect(host.gunzip(new TextEncoder().encode("hello"))).rejects.toThrow("Cannot unpack gzip data");
     });
+
+    test("a database keeps every kind of value, in its file, for the next opener", async () => {
+      const path = `${root}/db/values.sqlite`;
+      const database = await host.openDatabase(path);
+      await database.run("CREATE TABLE kept (a, b, c, d, e)");
+      const values = [null, 2 ** 40 + 1, -0.125, "naïve ✓ 🙂", new Uint8Array([0, 255, 7])];
+      await database.run("INSERT INTO kept VALUES (?, ?, ?, ?, ?)", values);
+      await database.close();
+      expect(await host.exists(path)).toBe(true);
+      const again = await host.openDatabase(path);
+      const [{ e, ...rest }] = await again.all<{ e: Uint8Array }>("SELECT * FROM kept WHERE b > ?", [2 ** 40]);
+      expect(Object.values(rest)).toEqual(values.slice(0, 4));
+      expect([...e]).toEqual([0, 255, 7]);
+      expect(await again.all("SELECT * FROM kept WHERE b > ?", [2 ** 41])).toEqual([]);
+      await expect(again.run("INSERT INTO none VALUES (1)")).rejects.toThrow("no such table: none");
+      await again.close();
+      await expect(again.all("SELECT 1")).rejects.toThrow("Cannot use a database: it has been closed");
+      await host.remove(`${root}/db`);
+      expect(await host.exists(path)).toBe(false);
+    });
+
+    test("a transaction is all or nothing, and those of two openers come one after the other", async () => {
+      const path = `${root}/turns/turns.sqlite`;
+      const [one, two] = await Promise.all([host.openDatabase(path), host.openDatabase(path)]);
+      await one.run("CREATE TABLE t (n INTEGER)");
+      await one.run("INSERT INTO t VALUES (0)");
+      const failing = one.transaction(async () => {
+        await one.run("INSERT INTO t VALUES (99)");
+        throw new Error("changed its mind");
+      });
+      await expect(failing).rejects.toThrow("changed its mind");
+      // Each reads, waits and writes: without turns they would overwrite each other.
+      const count = (database: typeof one) =>
+        database.transaction(async () => {
+          const [{ n }] = await database.all<{ n: number }>("SELECT max(n) AS n FROM t");
+          await new Promise((resolve) => setTimeout(resolve, 1));
+          await database.run("UPDATE t SET n = ?", [n + 1]);
+        });
+      await Promise.all(Array.from({ length: 20 }, (_, i) => count(i % 3 === 0 ? one : two)));
+      expect(await two.all("SELECT n FROM t")).toEqual([{ n: 20 }]);
+      await one.close();
+      await two.close();
+    });
   });
 }

@@ -62,7 +62,7 @@ export function samples(most: number): StoredSample[] {
     problems.map(({ id }): StoredSample => ({
       problemId: id,
       index,
-      completion: `    return a + ${index % 3 === 2 ? index - 1 : index}  # ${index}\n`,
+      completion: `    return a + ${index % 3 === 2 ? index - 1 : index}  # ${index}\0\n`,
       tokens: [5, 70_000, index],
       finished: index % 2 === 0,
       result: result(`${id}#${index}`, index % 2 === 1, index / 3),
