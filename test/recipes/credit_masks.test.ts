@@ -1,8 +1,9 @@
 import { beforeAll, describe, expect, test } from "vitest";
 import type { Sample } from "../../src/data/pairs.ts";
 import { type Problem, programJob, programText } from "../../src/data/problem.ts";
-import { loadTokenizer, type Tokenizer } from "../../src/data/tokenizer.ts";
+import { decodeContinuation, loadTokenizer, type Tokenizer } from "../../src/data/tokenizer.ts";
 import { denoHost } from "../../src/host/deno.ts";
+import { uniformStream } from "../../src/model/philox.ts";
 import { loserWeights, type Mask, MASKS } from "../../src/recipes/credit_masks.ts";
 import { completionSpans } from "../../src/recipes/token_spans.ts";
 import { testPool } from "../trace/helpers.ts";
@@ -87,6 +88,22 @@ describe("byte spans of completion tokens", () => {
         alone++;
       });
       expect(alone, folder).toBeGreaterThan(8);
+    }
+  });
+
+  test("are found for any ids a model may sample, special tokens and broken characters among them", async () => {
+    for (const folder of [`${tokenizers}starcoder2`, `${tokenizers}codellama`, stories, "models/micro"]) {
+      const words = await loadTokenizer(denoHost(), folder);
+      const prompt = words.encode(problem.prompt);
+      for (let seed = 0; seed < 20; seed++) {
+        const random = uniformStream(seed, 1);
+        const among = seed % 2 ? words.vocabSize : Math.min(400, words.vocabSize); // bytes and special tokens come first
+        const tokens = Array.from({ length: 40 }, () => Math.floor(random() * among));
+        const completion = decodeContinuation(words, prompt, tokens);
+        const spans = completionSpans(words, problem, { completion, tokens, index: seed });
+        expect(spans.length).toBe(40);
+        expect(spans.at(-1)![1]).toBe(new TextEncoder().encode(problem.prompt + completion).length);
+      }
     }
   });
 
