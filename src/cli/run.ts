@@ -1,6 +1,6 @@
 /** What the commands that work in a run folder share: its options, and everything a run needs around it. */
 import { type Command, Option } from "commander";
-import { createPool, openRun, type Run, type RunConfig, type RunEvent, sha256, Stopped } from "../mod.ts";
+import { createPool, openRun, type Run, type RunConfig, type RunEvent, sha256, type Stage, Stopped } from "../mod.ts";
 import type { Settings } from "../mod.ts";
 import { denoHost } from "../host/deno.ts";
 import { interruptSignal } from "./interrupt.ts";
@@ -63,7 +63,7 @@ export async function weightsHash(model: string): Promise<string> {
 }
 
 /**
- * Opens GPU, interpreters and store, lets `work` yield its events, which are shown, and closes everything. Where the work was
+ * Opens GPU, interpreters and store, checks the memory that `stages` need, lets `work` yield its events, which are shown, and closes everything. Where the work was
  * stopped, says how to go on and sets the exit code 130.
  */
 export async function withRun(
@@ -71,6 +71,7 @@ export async function withRun(
   subject: Subject,
   settings: Settings,
   options: MachineOptions,
+  stages: readonly Stage[],
   work: (run: Run, signal: AbortSignal, progress: Progress) => AsyncGenerator<RunEvent>,
   goOn: string,
 ): Promise<void> {
@@ -105,7 +106,7 @@ export async function withRun(
         .join(" "),
       settings: reported(settings),
       memoryBytes: memoryBudget(options.memory, gpu),
-    });
+    }, stages);
     for await (const event of work(run, signal, progress)) show(event, progress);
   } catch (error) {
     if (!(error instanceof Stopped)) throw error;

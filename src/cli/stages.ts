@@ -93,7 +93,7 @@ export async function runStage(
   options: StageOptions,
   flags: readonly Flag[],
 ): Promise<void> {
-  await inFolder(command, options, flags, async function* (run, signal) {
+  await inFolder(command, options, flags, [STAGE_COMMANDS[name].stage], async function* (run, signal) {
     yield* runStages(run, [STAGE_COMMANDS[name].stage], signal);
     const record = await run.record(STAGE_COMMANDS[name].stage.name);
     if (options.json) console.log(JSON.stringify({ dir: options.run, stage: name, ...record }));
@@ -102,7 +102,7 @@ export async function runStage(
 
 async function runEvaluation(command: Command, options: StageOptions, flags: readonly Flag[]): Promise<void> {
   const startedAt = new Date().toISOString();
-  await inFolder(command, options, flags, async function* (run, signal, progress) {
+  await inFolder(command, options, flags, [], async function* (run, signal, progress) {
     const trained = await newest(run);
     const done = await doneStages(run);
     const stages = [evaluate(null), ...done, ...trained === null ? [] : [evaluate(trained)]];
@@ -134,7 +134,8 @@ async function inFolder(
   command: Command,
   options: StageOptions,
   flags: readonly Flag[],
-  work: Parameters<typeof withRun>[4],
+  stages: readonly Stage[],
+  work: Parameters<typeof withRun>[5],
 ): Promise<void> {
   const host = denoHost();
   const dir = options.run;
@@ -160,5 +161,5 @@ async function inFolder(
     }
   }
   await writeRecord(dir, { ...known?.recipe === undefined ? {} : { recipe: known.recipe }, ...settings, weights });
-  await withRun(dir, subject, settings, options, work, `--run ${dir}`);
+  await withRun(dir, subject, settings, options, stages, work, `--run ${dir}`);
 }

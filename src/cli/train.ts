@@ -93,7 +93,7 @@ async function runTrain(name: RecipeName, settings: Settings, options: TrainOpti
   const { dir, fresh } = await chooseFolder(options.out, `runs/${label}-${name}-seed${settings.seed}`, wanted);
   if (!fresh) console.error(`going on with the run in ${dir}`);
   const startedAt = new Date().toISOString();
-  await withRun(dir, subject, settings, options, async function* (run, signal, progress) {
+  await withRun(dir, subject, settings, options, recipe.stages, async function* (run, signal, progress) {
     yield* runStages(run, recipe.stages, signal);
     const event = await writeReport(run, name, recipe.stages, recipe.trains, startedAt);
     yield event;

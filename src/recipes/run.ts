@@ -14,10 +14,11 @@ import { createGenerator, type Generator } from "../model/generate.ts";
 import { destroyModel, parameterCount } from "../model/llama.ts";
 import { openStore, type RunStore } from "../store/store.ts";
 import type { Pool } from "../trace/pool.ts";
+import { bucketsBetween } from "./batches.ts";
 import { loadModel } from "./checkpoint.ts";
 import type { TrainingEvent } from "./events.ts";
 import { loadPolicy, type Policy } from "./policy.ts";
-import type { Prediction } from "./predict.ts";
+import { predict, type Prediction, requireMemory, type Workload } from "./predict.ts";
 import type { RolloutProgress } from "./rollout.ts";
 import type { RunConfig } from "./run_config.ts";
 import { promptTokens } from "./sequences.ts";
@@ -73,6 +74,8 @@ export interface Stage {
   /** All it depends on beside those, the model and the problems. */
   settings(config: RunConfig): unknown;
   run(run: Run, signal?: AbortSignal): AsyncGenerator<RunEvent, StageResult>;
+  /** What it will ask of the GPU's memory, as far as that can be predicted before anything runs. */
+  workload?(facts: RunFacts): Workload | null;
 }
 
 /** A stage's result as the store keeps it. */
@@ -83,17 +86,23 @@ export interface StageRecord extends StageResult {
   finishedAt: number;
 }
 
-export interface Run extends RunGiven {
+/** What is known of a run before anything is on the GPU or in the store. */
+export interface RunFacts {
   readonly config: RunConfig;
-  readonly store: RunStore;
   readonly tokenizer: Tokenizer;
   readonly shape: LlamaConfig;
-  readonly parameters: number;
-  /** Hash of the weights in modelDir. */
-  readonly modelId: string;
   /** Problems whose prompts leave room for an answer; notes say how many do not. */
   readonly trainProblems: readonly Problem[];
   readonly evalProblems: readonly Problem[];
+}
+
+export interface Run extends Omit<RunGiven, "trainProblems" | "evalProblems">, RunFacts {
+  readonly store: RunStore;
+  /** Of the stages that can be predicted. */
+  readonly predictions: readonly Prediction[];
+  readonly parameters: number;
+  /** Hash of the weights in modelDir. */
+  readonly modelId: string;
   /** Tokens of the longest sequence that any stage samples. */
   readonly longest: number;
   /**
@@ -110,7 +119,11 @@ export interface Run extends RunGiven {
   folder(stage: string): string;
 }
 
-export async function openRun(config: RunConfig, given: RunGiven): Promise<Run> {
+/**
+ * Reads what a run is about, refuses it where the model is broken or the memory short, and only then makes its store: a command
+ * that was wrong leaves nothing that a mended one would meet.
+ */
+export async function openRun(config: RunConfig, given: RunGiven, stages: readonly Stage[]): Promise<Run> {
   const { host, gpu, dir, modelDir } = given;
   const tokenizer = await loadTokenizer(host, modelDir);
   const shapePath = `${modelDir}/config.json`;
@@ -138,6 +151,9 @@ export async function openRun(config: RunConfig, given: RunGiven): Promise<Run> 
     Math.max(...[...trainProblems, ...evalProblems].map(length)) + maxNewTokens,
   );
   const modelId = await sha256(await host.readBytes(`${modelDir}/model.safetensors`));
+  const facts: RunFacts = { config, tokenizer, shape, trainProblems, evalProblems };
+  const predictions = await predictMemory(given, facts, stages);
+  if (!await host.exists(`${dir}/run.db`)) destroyModel(await loadModel(host, gpu, modelDir, false)); // its weights are whole
   const store = await openStore(host, `${dir}/run.db`);
   await store.addProblems(trainProblems);
   const known = new Set(trainProblems.map(({ id }) => id));
@@ -152,15 +168,12 @@ export async function openRun(config: RunConfig, given: RunGiven): Promise<Run> 
   const folder = (stage: string) => `${dir}/${stage}`;
   return {
     ...given,
+    ...facts,
     notes,
-    config,
     store,
-    tokenizer,
-    shape,
+    predictions,
     parameters: parameterCount(shape),
     modelId,
-    trainProblems,
-    evalProblems,
     longest,
     async sampler(stage, tokens = longest) {
       if (loaded?.generator && loaded.of === stage && loaded.tokens === tokens) return loaded.generator;
@@ -183,10 +196,27 @@ export async function openRun(config: RunConfig, given: RunGiven): Promise<Run> 
   };
 }
 
-/**
- * Runs those stages that are not done. Error: a stage was done in this folder with other settings.
- * `redo` does a stage again whatever is there.
- */
+async function predictMemory(given: RunGiven, facts: RunFacts, stages: readonly Stage[]): Promise<Prediction[]> {
+  const { gpu, memoryBytes } = given;
+  const predictions: Prediction[] = [];
+  for (const stage of stages) {
+    const workload = stage.workload?.(facts);
+    if (!workload) continue;
+    const prediction = await predict(gpu, workload);
+    if (memoryBytes !== null) await requireMemory(gpu, workload, prediction, memoryBytes);
+    predictions.push(prediction);
+  }
+  return predictions;
+}
+
+/** Lengths in positions that a sample with its prompt may have, one of every bucket. */
+export function possibleLengths({ config, shape, tokenizer, trainProblems }: RunFacts): number[] {
+  const prompts = trainProblems.map((problem) => promptTokens(tokenizer, askedText(problem)).length);
+  const most = Math.max(...prompts) + config.sample.maxNewTokens - 1;
+  return bucketsBetween(Math.min(...prompts), most, shape.maxPositions);
+}
+
+/** Runs those stages that are not done. Error: a stage was done in this folder with other settings. */
 export async function* runStages(
   run: Run,
   stages: readonly Stage[],
@@ -194,6 +224,7 @@ export async function* runStages(
 ): AsyncGenerator<RunEvent> {
   const problems = await sha256(JSON.stringify([run.trainProblems, run.evalProblems]));
   const identity = JSON.stringify([run.modelId, problems, run.config.seed]);
+  for (const prediction of run.predictions) yield { type: "memory", prediction };
   for (const stage of stages) {
     const needed = await Promise.all(stage.needs.map(async (name) => {
       const record = await run.record(name);

@@ -4,9 +4,8 @@ import { positionsOf } from "../batches.ts";
 import { loserWeights, type Mask } from "../credit_masks.ts";
 import { trainDpo } from "../dpo.ts";
 import { paddingShares } from "../packing.ts";
-import { predict, requireMemory, type Workload } from "../predict.ts";
 import type { PairRow } from "../preferences.ts";
-import type { Run, RunEvent, Stage } from "../run.ts";
+import { possibleLengths, type Run, type RunEvent, type Stage } from "../run.ts";
 import { promptTokens } from "../sequences.ts";
 import { PAIR_SET } from "./pairs.ts";
 import { TRAIN_SET } from "./sample.ts";
@@ -16,6 +15,12 @@ export const dpo: Stage = {
   name: "dpo",
   needs: ["pairs"],
   settings: ({ dpo, lora, pairs: { mask, maskLike } }) => ({ dpo, lora, mask, maskLike }),
+  workload(facts) {
+    const { config: { dpo, lora, seed }, shape } = facts;
+    return lora.rank > 0
+      ? null
+      : { recipe: "dpo", config: { ...dpo, seed }, model: shape, lengths: possibleLengths(facts) };
+  },
   async *run(run, signal) {
     const { config, host, store, tokenizer } = run;
     const rows = await store.pairs(PAIR_SET);
@@ -48,7 +53,7 @@ export const dpo: Stage = {
         ...row.labelSmoothing === undefined ? {} : { labelSmoothing: row.labelSmoothing },
       };
     });
-    yield* fits(run, pairs.flatMap(({ chosen, rejected }) => [positionsOf(chosen), positionsOf(rejected)]));
+    yield* packing(run, pairs.flatMap(({ chosen, rejected }) => [positionsOf(chosen), positionsOf(rejected)]));
     const policy = await run.policy();
     const checkpoints = `${run.folder("dpo")}/checkpoints`;
     const given = { host, policy, pairs, padId: tokenizer.padId, checkpoints, modelId: run.modelId };
@@ -82,17 +87,10 @@ async function* maskedLosers(
   return weights;
 }
 
-/** Says what the training will take of the GPU's memory, and refuses what does not fit. */
-async function* fits(run: Run, lengths: readonly number[]): AsyncGenerator<RunEvent> {
-  const { config, gpu, shape, memoryBytes } = run;
-  const settings = { ...config.dpo, seed: config.seed };
-  if (config.lora.rank > 0) return; // not predicted
-  const workload: Workload = { recipe: "dpo", config: settings, model: shape, lengths };
-  const prediction = await predict(gpu, workload);
-  if (memoryBytes !== null) await requireMemory(gpu, workload, prediction, memoryBytes);
-  yield { type: "memory", prediction };
-  if (!settings.pack) return;
-  const { batchSize, microBatch } = settings;
+/** How much of the positions would be padding, where short sequences share rows. */
+function* packing({ config, shape }: Run, lengths: readonly number[]): Generator<RunEvent> {
+  const { batchSize, microBatch, pack } = config.dpo;
+  if (!pack) return;
   const rows = { batchSize: 2 * batchSize, microBatch: 2 * microBatch, longest: shape.maxPositions };
   yield { type: "packing", ...paddingShares(lengths, rows) };
 }

@@ -2,8 +2,8 @@
 import { isSolved } from "../../eval/outcomes.ts";
 import { trainKto } from "../kto.ts";
 import { referenceRows, rftRows, sampleSequences, type Selected } from "../rft.ts";
-import type { Run, RunEvent, Stage, StageResult } from "../run.ts";
-import type { Sequence } from "../batches.ts";
+import { positionsOf, type Sequence } from "../batches.ts";
+import { possibleLengths, type Run, type RunEvent, type Stage, type StageResult } from "../run.ts";
 import { trainSft } from "../sft.ts";
 import { TRAIN_SET } from "./sample.ts";
 import { logged, saveTrained } from "./trained.ts";
@@ -12,6 +12,11 @@ export const sft: Stage = {
   name: "sft",
   needs: [],
   settings: ({ sft, lora }) => ({ sft, lora }),
+  workload({ config: { sft, lora, seed }, shape, tokenizer, trainProblems }) {
+    const { sequences } = referenceRows(tokenizer, trainProblems, shape.maxPositions);
+    if (lora.rank > 0 || sequences.length === 0) return null;
+    return { recipe: "sft", config: { ...sft, seed }, model: shape, lengths: sequences.map(positionsOf) };
+  },
   async *run(run, signal) {
     const selected = referenceRows(run.tokenizer, run.trainProblems, run.shape.maxPositions);
     if (selected.references === 0) throw new Error("Cannot train with sft: no problem has a reference solution");
@@ -23,6 +28,12 @@ export const rft: Stage = {
   name: "rft",
   needs: ["sample"],
   settings: ({ rft, lora }) => ({ rft, lora }),
+  workload(facts) {
+    const { config: { rft, lora, seed }, shape } = facts;
+    return lora.rank > 0
+      ? null
+      : { recipe: "sft", config: { ...rft, seed }, model: shape, lengths: possibleLengths(facts) };
+  },
   async *run(run, signal) {
     const { maxPerProblem: perProblem, silent, ...settings } = run.config.rft;
     const samples = await run.store.samples(TRAIN_SET);
