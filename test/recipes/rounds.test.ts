@@ -177,11 +177,12 @@ describe("rounds that are stopped and cut off at random, again and again, end in
     "%s, held to the %s",
     async (kind, reference) => {
       const [straight, broken] = [memoryHost(), memoryHost()];
-      await all(rounds(policies[kind](), straight, { reference }));
-      const counts = await interrupted((signal) => rounds(policies[kind](), broken, { reference }, signal), 11, 9);
+      const change = { reference, rounds: 2 };
+      await all(rounds(policies[kind](), straight, change));
+      const counts = await interrupted((signal) => rounds(policies[kind](), broken, change, signal), 11, 9);
       expect(Math.min(counts.crashes, counts.stops)).toBeGreaterThan(0);
       expect(counts.crashes + counts.stops).toBeGreaterThan(3);
-      expect(await left(broken)).toEqual(await left(straight));
+      expect(await left(broken, 2)).toEqual(await left(straight, 2));
     },
   );
 });
