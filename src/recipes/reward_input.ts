@@ -59,15 +59,29 @@ export function rewardParts(
  */
 function traceTokens(tokenizer: Tokenizer, result: ProgramResult, { budgets, includeOutcome }: RewardLayout): number[] {
   if (budgets.trace === 0) return [];
-  const count = (text: string) => tokenizer.encode(text).length;
-  for (let room = budgets.trace;; room = Math.ceil(1.2 * room)) {
-    try {
-      const text = compactTrace(result, { budget: room, count, outcome: includeOutcome });
-      return withoutMiddle(tokenizer.encode(text), budgets.trace);
-    } catch (error) {
-      if (!(error as Error).message.startsWith("Cannot fit")) throw error;
-    }
+  const count = lineCounter(tokenizer);
+  const text = (budget: number) => compactTrace(result, { budget, count, outcome: includeOutcome });
+  try {
+    return withoutMiddle(tokenizer.encode(text(budgets.trace)), budgets.trace);
+  } catch (error) {
+    const needed = (error as Error).message.match(/^Cannot fit the trace .* need (\d+)$/)?.[1];
+    if (needed === undefined) throw error;
+    return withoutMiddle(tokenizer.encode(text(Number(needed))), budgets.trace);
   }
+}
+
+/**
+ * Tokens of a text, line by line: the search for what fits asks about the same lines hundreds of times. A merge across a line break would
+ * make the count a little too high, which costs a token of room.
+ */
+function lineCounter(tokenizer: Tokenizer): (text: string) => number {
+  const known = new Map<string, number>();
+  const ofLine = (line: string) => {
+    let tokens = known.get(line);
+    if (tokens === undefined) known.set(line, tokens = tokenizer.encode(line).length);
+    return tokens;
+  };
+  return (text) => text.split(/(?<=\n)/).reduce((sum, line) => sum + ofLine(line), 0);
 }
 
 /** The first and the last tokens of a part that is longer than its budget. */

@@ -5,7 +5,7 @@ import type { Tokenizer } from "../data/tokenizer.ts";
 import { outcomeOf } from "../eval/outcomes.ts";
 import type { Pool } from "../trace/pool.ts";
 import type { ProgramResult } from "../trace/schema.ts";
-import { type RewardLayout, rewardParts } from "./reward_input.ts";
+import { type RewardLayout, type RewardParts, rewardParts } from "./reward_input.ts";
 import type { RewardPair } from "./reward_model.ts";
 
 /** Kinds of pairs. Only the two of failing programs say whether a model has learnt more than to read the outcome. */
@@ -73,6 +73,7 @@ export function rewardPairs(
 ): LabelledPair[] {
   const problemOf = new Map(problems.map((problem) => [problem.id, problem]));
   const sampleOf = samplesByName(samples);
+  const known = new Map<ProgramResult, RewardParts>(); // a sample is in several pairs
   return pairs.map((pair) => {
     const { problemId, chosen, rejected, margin } = pair;
     const problem = problemOf.get(problemId);
@@ -80,8 +81,13 @@ export function rewardPairs(
     if (!problem || !better || !worse) {
       throw new Error(`Cannot make a reward pair: ${problemId}#${chosen} over #${rejected} is not among what is given`);
     }
-    const parts = (sample: Sample) =>
-      rewardParts(tokenizer, problem, { completion: sample.completion, result: shown(pair, sample) }, layout);
+    const parts = (sample: Sample) => {
+      const result = shown(pair, sample);
+      const found = known.get(result) ??
+        rewardParts(tokenizer, problem, { completion: sample.completion, result }, layout);
+      known.set(result, found);
+      return found;
+    };
     return { problemId, stratum: stratumOf(better, worse), margin, chosen: parts(better), rejected: parts(worse) };
   });
 }
