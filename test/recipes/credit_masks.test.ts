@@ -6,6 +6,7 @@ import { denoHost } from "../../src/host/deno.ts";
 import { uniformStream } from "../../src/model/philox.ts";
 import { loserWeights, type Mask, MASKS } from "../../src/recipes/credit_masks.ts";
 import { completionSpans } from "../../src/recipes/token_spans.ts";
+import type { ProgramResult } from "../../src/trace/schema.ts";
 import { testPool } from "../trace/helpers.ts";
 
 const pool = testPool();
@@ -43,9 +44,12 @@ const crashing = `    result = 0
     return result
 `;
 
-async function sampleOf(code: string, index: number, words = tokenizer): Promise<Sample> {
-  const result = await pool.run(programJob(problem, code, "deciding"));
-  const tokens = [...words.encode(code), words.eosId];
+const results = new Map<string, Promise<ProgramResult>>();
+
+async function sampleOf(code: string, index: number): Promise<Sample> {
+  const result = await (results.get(code) ?? pool.run(programJob(problem, code, "deciding")));
+  results.set(code, Promise.resolve(result));
+  const tokens = [...tokenizer.encode(code), tokenizer.eosId];
   return { problemId: problem.id, index, completion: code, tokens, finished: true, result };
 }
 
@@ -161,15 +165,14 @@ describe("masks of the loser", () => {
   });
 
   test("the random masks have the size of what they imitate, follow the seed, and differ from it", async () => {
-    for (const like of ["div", "slice", "diff"] as const) {
+    for (const like of ["diff", "slice"] as const) {
       const own = (await masked(like, wrong)).weights;
       const sorted = (weights: number[]) => [...weights].sort();
       for (const mask of ["random-k", "random-line"] as const) {
         const first = (await masked(mask, wrong, right, { like })).weights;
         expect(sorted(first), mask).toEqual(sorted(own));
         expect((await masked(mask, wrong, right, { like })).weights).toEqual(first);
-        const others = await Promise.all([2, 3, 4].map((seed) => masked(mask, wrong, right, { like, seed })));
-        expect(others.some(({ weights }) => `${weights}` !== `${first}`)).toBe(true);
+        expect((await masked(mask, wrong, right, { like, seed: 4 })).weights).not.toEqual(first);
       }
     }
     await expect(masked("random-k", wrong, right, { like: "random-line" })).rejects.toThrow(
