@@ -8,6 +8,7 @@ export { ACTIVATIONS, type Activations, RECOMPUTE, type Recompute } from "./mode
 export { loadModel, saveModel } from "./recipes/checkpoint.ts";
 export { adapted, loadPolicy, type Policy, whole } from "./recipes/policy.ts";
 export { SFT, type SftConfig, trainSft } from "./recipes/sft.ts";
+export { DIVERGENCES, PREFERENCE_LOSSES, type PreferenceLoss, REFERENCE_FREE } from "./loss/preference.ts";
 export type { TrainingEvent } from "./recipes/events.ts";
 export { type CompletionRow, tokenizeRows } from "./recipes/sequences.ts";
 export { loadTokenizer, type Tokenizer } from "./data/tokenizer.ts";

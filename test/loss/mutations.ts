@@ -197,6 +197,16 @@ export const MUTATIONS: Mutation[] = [
     ["the gradient goes to the next sequence", "token level", "d_out[b] *", "d_out[(b + 1u) % dims.B] *"],
   ),
   ...of(
+    "segment_sum.forward",
+    ["the mask is dropped", "token level, packed", "sum += x[n] * w[n];", "sum += x[n];"],
+    ["segments are off by one", "token level, packed", "segments[n] == group.x", "segments[n] == group.x + 1u"],
+  ),
+  ...of(
+    "segment_sum.backward",
+    ["the mask is dropped", "token level, packed", "d_out[segments[n]] * w[n];", "d_out[segments[n]];"],
+    ["one segment gets all", "token level, packed", "value = d_out[segments[n]]", "value = d_out[0]"],
+  ),
+  ...of(
     "token_logprob.fold",
     ["targets are off by one", "token level", "let t = targets[n];", "let t = targets[(n + 1u) % dims.N];"],
     ["no normaliser", "token level", "logprob[n] = wanted - lse;", "logprob[n] = wanted;"],

@@ -91,8 +91,11 @@ function familyRow(name: keyof typeof out): Check {
 
 const names = Object.keys(metrics) as (keyof typeof metrics)[];
 
-/** Two chosen and two rejected tokens of a vocabulary of three, each sequence behind a masked token, through head and softmax. */
-const tokenLevel: Check = async (gpu, change) => {
+/**
+ * Two chosen and two rejected tokens of a vocabulary of three, each sequence behind a masked token, through head and softmax: in
+ * rows of their own, or in one row as segments.
+ */
+const tokenLevel = (packed: boolean): Check => async (gpu, change) => {
   const g = golden.F_token;
   const rows = [[3, -2, 1], ...g.logits_chosen, [0, 4, -1], ...g.logits_rejected]; // logits [6,3]
   const targets = Uint32Array.of(1, ...g.y_chosen, 2, ...g.y_rejected);
@@ -107,7 +110,7 @@ const tokenLevel: Check = async (gpu, change) => {
       Array.from({ length: N * C }, (_, i) => Number(i % C === Math.floor(i / C))),
     );
     const { logprob } = tokenLogprob(plan, hidden, weight, given("targets", [N], targets));
-    return onePair(plan, logprob, given, N / 2, [-2 * log3, -2 * log3], g.beta);
+    return onePair(plan, logprob, given, N / 2, [-2 * log3, -2 * log3], g.beta, packed);
   }, change);
   const zero = [0, 0, 0];
   const want = [zero, ...g.dlogits_chosen, zero, ...g.dlogits_rejected];
@@ -117,11 +120,20 @@ const tokenLevel: Check = async (gpu, change) => {
 };
 
 /** The sigmoid loss on one pair of sequences of T tokens, of which the first is a prompt's. */
-function onePair(plan: Plan, logprob: Tensor, given: Given, T: number, reference: number[], beta: number) {
+function onePair(
+  plan: Plan,
+  logprob: Tensor,
+  given: Given,
+  T: number,
+  reference: number[],
+  beta: number,
+  packed: boolean,
+) {
   const mask = Array.from({ length: 2 * T }, (_, i) => Number(i % T > 0));
   const row = { weight: 1, chosenTokens: T - 1, rejectedTokens: T - 1, margin: 0, labelSmoothing: 0 };
   return preferenceLoss(plan, logprob, {
     mask: given("mask", [2, T], mask),
+    segments: packed ? given("segments", [2 * T], Uint32Array.from(mask, (_, i) => Math.floor(i / T))) : undefined,
     reference: given("reference", [2], reference),
     pairs: given("pairs", [1, 5], pairNumbers([row], 1)),
     sftWeight: given("sft", [2, T], Array(2 * T).fill(0)),
@@ -173,7 +185,8 @@ export const PREFERENCE_CHECKS: Record<string, Check> = {
     const unpaired = await runPairs(gpu, [...pc, ...pr], [...rc, ...rr], { loss: "aot-unpaired", beta }, change);
     return largestError([unpaired.loss], [golden.F_aot_unpaired.loss_mean]);
   },
-  "token level": tokenLevel,
+  "token level": tokenLevel(false),
+  "token level, packed": tokenLevel(true),
 };
 
 /** A desirable and an undesirable item, each alone in its step. */
