@@ -175,7 +175,9 @@ function nestedPairs(runs: ProblemRuns): NestedPair[] {
 /** The first link of each chain and the third of the next three. */
 function independentPairs({ chains, runs }: ProblemRuns): [number, number][] {
   const pairs = chains.flatMap(([first], place) =>
-    [1, 2, 3].map((step) => [first, chains[(place + step) % chains.length][2]] as [number, number])
+    [1, 2, 3].filter((step) => step < chains.length).map((step) =>
+      [first, chains[(place + step) % chains.length][2]] as [number, number]
+    )
   );
   return pairs.filter(([a, b]) => a !== undefined && b !== undefined && a !== b && fails(runs[a]) && fails(runs[b]));
 }
