@@ -15,7 +15,7 @@
  * Old log-probabilities come from the kernels of training. Everything an iteration does follows from the seed, its number and the
  * last checkpoint: interrupted, it is done again to the same bits.
  */
-import type { KlLoss } from "../../kernels/mod.ts";
+import type { KlLoss, Surrogate } from "../../kernels/mod.ts";
 import { type Aggregation, type GroupAdvantage, groupAdvantages, sequenceKl } from "../loss/advantages.ts";
 import { outcomeMix } from "../eval/outcomes.ts";
 import { learningRate } from "../optim/schedule.ts";
@@ -51,6 +51,10 @@ export interface GrpoConfig extends OnPolicyConfig {
   /** beta; 0 needs no reference and does not measure the divergence. */
   klCoefficient: number;
   klLoss: KlLoss;
+  /** See SURROGATES: ratios of tokens, of whole sequences, or as constants. */
+  surrogate: Surrogate;
+  /** Of the mean entropy of tokens, in nats. */
+  entropyCoefficient: number;
   /** How far ratios may fall below 1 and rise above it. */
   clipLow: number;
   clipHigh: number;
@@ -79,6 +83,8 @@ export const GRPO: GrpoConfig = {
   aggregation: "dapo",
   klCoefficient: 0,
   klLoss: "k2",
+  surrogate: "clip",
+  entropyCoefficient: 0,
   clipLow: 0.2,
   clipHigh: 0.2,
   filterSilent: false,
@@ -103,7 +109,8 @@ export async function* trainGrpo(
   const { policy, problems, tokenizer: { padId } } = given;
   const { model, trained } = policy;
   const { iterations, epochs, samples, microBatch, temperature, recompute, activations } = config;
-  const { advantages: kind, aggregation, klCoefficient, klLoss, clipLow, clipHigh } = config;
+  const { advantages: kind, aggregation, klCoefficient, klLoss, surrogate, entropyCoefficient } = config;
+  const { clipLow, clipHigh } = config;
   if (samples < 2) throw new Error(`Cannot train by groups: samples is ${samples}, a baseline needs 2 of each prompt`);
   const compared = klCoefficient !== 0;
   const scoring = { microBatch, padId, temperature };
@@ -113,7 +120,7 @@ export async function* trainGrpo(
   const engine = await createPpoStep(policy, null, {
     ...{ microBatch, padId, temperature, recompute, activations },
     ...{ clipLow, clipHigh, dualClip: 0, aggregation, maxLength: config.maxNewTokens },
-    ...{ reference: compared, klCoefficient, klLoss, adamw: adamwOf(config) },
+    ...{ reference: compared, klCoefficient, klLoss, surrogate, entropyCoefficient, adamw: adamwOf(config) },
   });
   try {
     let standing = await resume(given, trained, engine.optimizer, klCoefficient);

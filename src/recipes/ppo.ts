@@ -53,6 +53,8 @@ export interface PpoConfig extends OnPolicyConfig {
   clip: number;
   /** Factor of the value loss; values are clipped to 0.2 around the old ones. */
   valueFactor: number;
+  /** Of the mean entropy of tokens, in nats. */
+  entropyCoefficient: number;
   /** Rewards of all tokens scaled to variance 1, their mean left where it is. */
   whitenRewards: boolean;
 }
@@ -77,6 +79,7 @@ export const PPO: PpoConfig = {
   lambda: 0.95,
   clip: 0.2,
   valueFactor: 0.1,
+  entropyCoefficient: 0,
   whitenRewards: false,
   missingEosPenalty: 1,
   maxGradNorm: 1,
@@ -99,7 +102,8 @@ export async function* trainPpo(
 ): AsyncGenerator<OnPolicyEvent> {
   const { policy, problems, tokenizer: { padId } } = given;
   const { model } = policy;
-  const { iterations, epochs, microBatch, temperature, clip, valueFactor, recompute, activations } = config;
+  const { iterations, epochs, microBatch, temperature, clip, recompute, activations } = config;
+  const { valueFactor, entropyCoefficient } = config;
   const reference = policy.reference(); // before a checkpoint changes the weights
   const valueHead = createValueHead(model.gpu, model.config.C);
   const trained = { gpu: model.gpu, weights: joinWeights(policy.trained.weights, valueHead) };
@@ -108,7 +112,7 @@ export async function* trainPpo(
   const frozen = createRolloutScorer(reference, null, { microBatch, padId, temperature });
   const engine = await createPpoStep(policy, valueHead, {
     ...{ microBatch, padId, temperature, recompute, activations },
-    ...{ clipLow: clip, clipHigh: clip, dualClip: 0, valueClip: VALUE_CLIP, valueFactor },
+    ...{ clipLow: clip, clipHigh: clip, dualClip: 0, valueClip: VALUE_CLIP, valueFactor, entropyCoefficient },
     ...{ aggregation: "dapo", reference: true, adamw: adamwOf(config) },
   });
   try {

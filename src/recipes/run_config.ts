@@ -1,4 +1,5 @@
 /** What a run can be told: sections of settings, and the recipes, each a list of stages with its own defaults. */
+import { KL_LOSSES, SURROGATES } from "../../kernels/mod.ts";
 import { FAIL_FAIL } from "../data/pairs.ts";
 import { AGGREGATIONS, GROUP_ADVANTAGES } from "../loss/advantages.ts";
 import { HEADS } from "../model/reward_head.ts";
@@ -190,6 +191,7 @@ export const choices: Choices = {
   head: HEADS,
   advantages: GROUP_ADVANTAGES,
   aggregation: AGGREGATIONS,
-  klLoss: ["k2", "k3", "k3+"],
+  klLoss: KL_LOSSES,
+  surrogate: SURROGATES,
   test: ["own", "same"],
 };
