@@ -32,6 +32,19 @@ export { DPO, type DpoConfig, type DpoPair, LOSS_DEFAULTS, trainDpo } from "./re
 export { KTO, type KtoConfig, trainKto } from "./recipes/kto.ts";
 export { passingSamples, referenceRows, rftRows, silentProblems } from "./recipes/rft.ts";
 export { type RoundEvent, ROUNDS, type RoundsConfig, type RoundStages, trainRounds } from "./recipes/rounds.ts";
+export { neuralReward } from "./recipes/neural_reward.ts";
+export {
+  loadReward,
+  REWARD,
+  type RewardConfig,
+  type RewardModel,
+  saveReward,
+  startRewardNetwork,
+  trainReward,
+} from "./recipes/reward_model.ts";
+export { type LabelledPair, ownTest, rewardPairs, sameTest } from "./recipes/reward_pairs.ts";
+export { normalisation, type RewardReport, rewardReport, scorePairs } from "./recipes/reward_report.ts";
+export { createRewardScorer } from "./recipes/reward_step.ts";
 export { streamedLogprobs } from "./recipes/streamed_scorer.ts";
 export { loadTuned, tunedName, type TuneShapes, tuneUsed, useRecipes } from "./recipes/tuning.ts";
 export {
