@@ -1,4 +1,4 @@
-/** The pairwise loss of reward models on scalar rewards, with margins and centring (alignment by Bradley & Terry 1952). */
+/** The pairwise loss of reward models on scalar rewards, with margins and centring (Bradley & Terry 1952; Ouyang et al. 2022). */
 import forwardCode from "../wgsl/reward.wgsl" with { type: "text" };
 import backwardCode from "../wgsl/reward_backward.wgsl" with { type: "text" };
 import { elements } from "../src/plan/mod.ts";

@@ -76,7 +76,7 @@ const BODIES: [architecture: RewardConfig["architecture"], head: RewardHead][] =
   ["decoder", "last"],
 ];
 
-describe.each(BODIES)("a reward model that is an %s with head %s", (architecture, head) => {
+describe.each(BODIES)("a reward model of kind %s with head %s", (architecture, head) => {
   test("learns sixteen pairs by heart, and centring keeps its rewards around 0", async () => {
     const config = { ...CONFIG, architecture, head, steps: 60, batchSize: 16, microBatch: 16, learningRate: 0.01 };
     const all = await given({ ...config, logEvery: 60 }, memoryHost(), pairs(16, 5));
