@@ -11,6 +11,7 @@ import { benchGrowth } from "./growth.ts";
 import { benchKernels } from "./kernels.ts";
 import { benchMemory } from "./memory.ts";
 import { benchOffload } from "./offload.ts";
+import { benchOnPolicy } from "./on_policy.ts";
 import { formatReport, formatSuite, loadNote, parseReport, type Report, type Suite } from "./report.ts";
 import { benchPeers, disagreements, PEERS } from "./peers.ts";
 import { benchReplay } from "./replay.ts";
@@ -19,7 +20,19 @@ import { benchStep } from "./step.ts";
 import { benchTrace } from "./trace.ts";
 import { isSoftware, largeShape, microShape } from "./workload.ts";
 
-const SUITES = ["kernels", "step", "replay", "growth", "memory", "decode", "offload", "trace", "peers", "all"] as const;
+const SUITES = [
+  "kernels",
+  "step",
+  "replay",
+  "growth",
+  "memory",
+  "decode",
+  "offload",
+  "on-policy",
+  "trace",
+  "peers",
+  "all",
+] as const;
 
 interface BenchOptions {
   json?: string;
@@ -82,6 +95,7 @@ async function bench(what: typeof SUITES[number], options: BenchOptions): Promis
     pool?.close();
   }
   if (wants("offload")) add(await benchOffload(gpu, options.quick ? 3 : 7));
+  if (wants("on-policy")) add(await benchOnPolicy(gpu, options.quick));
   gpu.close();
   if (wants("trace")) add(await benchTrace(options.quick ? 50 : 200, options.quick ? 1 : 3));
 
