@@ -106,6 +106,18 @@ test("aggregations are a choice, and agree where all samples are cut at the same
   expect(await normOf({ aggregation: "dr-grpo" }) / tokens).toBeCloseTo(1, 4); // all are cut at maxNewTokens
 });
 
+test("surrogate and entropy bonus are choices: the one shows in a second epoch, the other in the loss of the first", async () => {
+  const second = async (change: Partial<GrpoConfig>) =>
+    (await metricsOf({ ...change, iterations: 1, epochs: 2 }))[0].loss;
+  const losses = [await second({}), await second({ surrogate: "gspo" }), await second({ surrogate: "cispo" })];
+  expect(new Set(losses).size).toBe(3);
+  const [plain, rewarded] = [
+    await metricsOf({ iterations: 1 }),
+    await metricsOf({ iterations: 1, entropyCoefficient: 0.1 }),
+  ];
+  expect(rewarded[0].loss - plain[0].loss).toBeCloseTo(-0.1 * plain[0]["policy/entropy_avg"], 4);
+});
+
 describe("a run that was broken off", () => {
   const train = grpo({ klCoefficient: 0.1, epochs: 2, minibatches: 2, scheduler: "pass-rate" });
   let wanted: Awaited<ReturnType<typeof uninterrupted>>;
