@@ -3,7 +3,8 @@ import { isSolved, outcomeOf } from "../eval/outcomes.ts";
 import type { Problem } from "../data/problem.ts";
 import type { Sample } from "../data/pairs.ts";
 import { type Answer, groupAgreement } from "../trace/agreement.ts";
-import { compare, judgement, testFraction } from "../trace/heuristics.ts";
+import { codeTokens } from "../trace/code_tokens.ts";
+import { compare, judgement, seededRank, testFraction, testWeights } from "../trace/heuristics.ts";
 
 /** One sampled program with what running it has shown. */
 export interface Experience {
@@ -54,6 +55,8 @@ export interface RewardOptions {
   clamp?: boolean;
   /** Of `order`. Default eta. */
   order?: Parameters<typeof compare>[2];
+  /** Of the order `random`. Default 1. */
+  seed?: number;
   /** A passing answer that stands in as sibling where no sample passes; for orders that ask for agreement. */
   reference?: (problem: Problem) => Promise<Answer | undefined>;
   /** Of `rm`: the score, e.g. from `neuralReward`. */
@@ -145,24 +148,15 @@ function binary({ sample }: Experience): number {
 }
 
 /** Of a program that passes all tests but has no end token: as if it failed one of them. */
-function fraction({ sample }: Experience, weights?: readonly number[]): number {
+function fraction({ sample }: Experience, weights?: ReadonlyMap<number, number>): number {
   if (isSolved(sample)) return 1;
-  const record = { ...judgement(sample.result), weights };
+  const record = judgement(sample.result, null, weights);
   return Math.min(testFraction(record), 1 - 1 / Math.max(1, record.outcomes.length));
 }
 
 function byDifficulty(group: readonly Experience[]): number[] {
-  const judged = group.filter(({ sample }) => isJudged(sample)).map(({ sample: { result } }) => result);
-  const passes = (index: number) =>
-    judged.filter(({ stage, tests }) =>
-      stage === "run" && tests.some((t) => t.index === index && t.outcome === "PASS")
-    );
-  return group.map((one) => {
-    const { tests, testsTotal } = one.sample.result;
-    // The same tests as in judgement(): those that a program at its end had never reached do not count.
-    const counted = tests.length === testsTotal ? tests : tests.filter(({ outcome }) => outcome !== "SKIP");
-    return fraction(one, counted.map(({ index }) => 1 - passes(index).length / judged.length));
-  });
+  const weights = testWeights(group.map(({ sample }) => sample).filter(isJudged));
+  return group.map((one) => fraction(one, weights));
 }
 
 function fromTable({ sample }: Experience, wrong: number): number {
@@ -174,7 +168,7 @@ function fromTable({ sample }: Experience, wrong: number): number {
 
 /** (worse + ties / 2) / (others): the mean rank, 1/2 for all where nothing is told apart. */
 async function byOrder(group: readonly Experience[], options: RewardOptions): Promise<(number | null)[]> {
-  const { order = "eta", reference } = options;
+  const { order = "eta", reference, seed = 1 } = options;
   const places = group.flatMap(({ sample }, i) => isJudged(sample) ? [i] : []);
   const answers = places.map((i) => ({ code: group[i].sample.completion, result: group[i].sample.result }));
   const silent = places.every((i) => !group[i].sample.result.passed);
@@ -182,6 +176,7 @@ async function byOrder(group: readonly Experience[], options: RewardOptions): Pr
   const records = places.map((i, k) => ({
     ...judgement(group[i].sample.result, agreements[k]),
     passed: isSolved(group[i].sample),
+    rank: seededRank(seed, group[i].problem.id, codeTokens(group[i].sample.completion).join("\0")),
   }));
   const scores = new Array<number | null>(group.length).fill(null);
   records.forEach((one, k) => {

@@ -123,6 +123,17 @@ describe("scores within a group", () => {
     expect(await scoresOf(rewardOf("order", { reference }), [far, near])).toEqual([0, 1]);
   });
 
+  test("order random: a coin of the seed between failures, the same for the same program, and passes above them", async () => {
+    const group = ["WW", "WP", "PP", "PW", "WW"].map((outcomes) => experience(outcomes));
+    const of = (seed: number) => scoresOf(rewardOf("order", { order: "random", seed }), group);
+    const scores = await of(1);
+    expect(scores[2]).toBe(1);
+    expect(scores[0]).toBe(scores[4]);
+    expect(new Set(scores).size).toBe(4);
+    expect(await of(1)).toEqual(scores);
+    expect((await Promise.all([2, 3, 4, 5].map(of))).some((other) => other.join() !== scores.join())).toBe(true);
+  });
+
   test("rm: another score, in one call; clamped, no failing program is above a passing one", async () => {
     const sizes: number[] = [];
     const score: Reward = (batch) => {

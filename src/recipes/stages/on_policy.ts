@@ -61,7 +61,7 @@ async function* learn(
   yield { type: "stage", name: stage, detail, seconds: null };
   const policy = await run.policy();
   const score = name === "rm" ? await rewardModel(run) : undefined;
-  const reward = rewardOf(name, { fill, clamp, order, score });
+  const reward = rewardOf(name, { fill, clamp, order, score, seed: config.seed });
   const monitor = config.monitor.on ? await hackMonitor(run) : undefined;
   const given: OnPolicyGiven = {
     ...{ host, pool, policy, tokenizer, problems, reward, monitor },
