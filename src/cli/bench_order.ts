@@ -6,7 +6,9 @@ import {
   comparatorOf,
   createPool,
   microProblems,
+  MIXES,
   mutantCounts,
+  type MutantMix,
   mutantRuns,
   mutantsSource,
   orderBenchTable,
@@ -32,6 +34,7 @@ interface BenchOptions {
   problems?: string[];
   micro?: number;
   chains: number;
+  mix: MutantMix;
   seed: number;
   runs?: string;
   json?: boolean;
@@ -57,6 +60,11 @@ export function addBenchOrder(program: Command): void {
     .addOption(
       new Option("--chains <n>", "chains of 1 to 3 nested edits for each problem").default(24).argParser(parsePositive),
     )
+    .addOption(
+      new Option("--mix <what>", "all edits as likely (places), or all kinds of edit (kinds)").choices(MIXES).default(
+        MIXES[0],
+      ),
+    )
     .addOption(new Option("--seed <n>", "of mutants, intervals and the order random").default(1).argParser(parseCount))
     .option("--runs <file>", "keeps what the mutants did: a rerun goes on, another order costs nothing")
     .option("--json", "print the figures as one JSON document")
@@ -81,7 +89,7 @@ program). Exit codes: 0 done, 1 failed, 130 interrupted.`,
 }
 
 async function runBench(options: BenchOptions): Promise<void> {
-  const { chains, seed, workers } = options;
+  const { chains, mix, seed, workers } = options;
   const comparators = await chooseComparators(options.order);
   const progress = terminalProgress();
   const host = denoHost();
@@ -90,7 +98,7 @@ async function runBench(options: BenchOptions): Promise<void> {
   try {
     const { problems, source, name } = await chooseProblems(options, pool);
     const found: ProblemRuns[] = [];
-    const record = { use: "bench-order", problems: source, chains, seed, mutants: await sha256(mutantsSource) };
+    const record = { use: "bench-order", problems: source, chains, mix, seed, mutants: await sha256(mutantsSource) };
     const results = options.runs === undefined
       ? { add: () => true, close() {} }
       : await openResults(options.runs, record, (row) => found.push(row as ProblemRuns));
@@ -100,7 +108,7 @@ async function runBench(options: BenchOptions): Promise<void> {
     const rows = async function* () {
       for (let index = first; index < problems.length; index++) yield { index, problem: problems[index] };
     };
-    const run = ({ problem }: { problem: Problem }) => mutantRuns(pool, problem, { seed, chains });
+    const run = ({ problem }: { problem: Problem }) => mutantRuns(pool, problem, { seed, chains, mix });
     const end = await inOrder(rows(), run, first, workers, signal, (row) => {
       found.push(row);
       const seconds = (performance.now() - started) / 1000;
@@ -118,7 +126,7 @@ async function runBench(options: BenchOptions): Promise<void> {
     const counts = mutantCounts(found);
     if (counts.nestedPairs === 0) throw new Error(`Cannot measure orders: ${name} gave no two failing nested mutants`);
     const figures = comparators.map((comparator) => benchOrder(comparator, found, seed));
-    const document = { problems: name, chains, seed, counts, orders: figures };
+    const document = { problems: name, chains, mix, seed, counts, orders: figures };
     print(options.json ? JSON.stringify(document, null, 2) + "\n" : orderBenchTable(document));
   } finally {
     pool.close();

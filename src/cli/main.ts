@@ -16,19 +16,18 @@ const program = new Command("etalon")
   .description("Execution-trace alignment of code models on WebGPU")
   .configureHelp({ sortSubcommands: false })
   .configureOutput({ outputError: (text, write) => write(oneLine(text) + "\n") });
-await addTrain(program, Deno.args);
-addSft(program);
-addStages(program);
-addMicro(program);
-addTrace(program);
-addExplain(program);
-addPairs(program);
-addBenchOrder(program);
-addData(program);
-addPlan(program);
-addTune(program);
-
 try {
+  await addTrain(program, Deno.args);
+  addSft(program);
+  addStages(program);
+  addMicro(program);
+  addTrace(program);
+  addExplain(program);
+  addPairs(program);
+  addBenchOrder(program);
+  addData(program);
+  addPlan(program);
+  addTune(program);
   await program.parseAsync(Deno.args, { from: "user" });
 } catch (error) {
   console.error(oneLine(`error: ${error instanceof Error ? error.message : error}`));

@@ -73,15 +73,15 @@ export function addFlags(command: Command, settings: Settings): Flag[] {
     const value = valueAt(settings, path);
     if (typeof value === "boolean") command.option(`--${kebab(name)}`, text, value);
     else {
-      const form = typeof value === "number" ? "n" : "text";
+      const allowed = typeof value === "string" ? choices[path] ?? choices[name] : undefined;
+      const form = typeof value === "number" ? "n" : allowed ? "name" : "text";
       const shown = Array.isArray(value) ? value.join(",") : value;
       const option = new Option(`--${kebab(name)} <${form}>`, text).default(shown === "" ? undefined : shown);
       if (typeof value === "number") {
         const kind = numberKind(name);
         option.argParser(kind === "any" ? parseNumber : kind === "from 0" ? parseCount : parsePositive);
       }
-      const allowed = choices[path] ?? choices[name];
-      if (allowed && typeof value === "string") option.choices(allowed);
+      if (allowed) option.choices(allowed);
       command.addOption(option);
     }
   }

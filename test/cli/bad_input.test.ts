@@ -12,6 +12,8 @@ beforeAll(async () => {
     `${folder}/two.jsonl`,
     [1, 2].map((id) => JSON.stringify({ ...good, task_id: id })).join("\n"),
   );
+  await Deno.writeTextFile(`${folder}/wrong.yaml`, "recipe: eta-dpo\ndpo:\n  schedule: linaer\n");
+  await Deno.writeTextFile(`${folder}/broken.yaml`, "dpo: [1,\n");
   for (const name of ["bare", "turned", "small"]) {
     await Deno.mkdir(`${folder}/${name}`);
     for (const file of ["config.json", "tokenizer.json", "tokenizer_config.json"]) {
@@ -56,8 +58,8 @@ describe("bad input: one line and a non-zero exit", () => {
     ],
     [
       "a run that needs more GPU memory than it may take",
-      () => ["--memory", "0.01"],
-      /^error: Cannot train: [\d.]+ [MG]B of GPU memory needed, 10\.0 MB there \(.*\)\. With --recompute block .*--micro-batch 4 .*: /,
+      () => ["--memory", "0.002"],
+      /^error: Cannot train: [\d.]+ [MG]B of GPU memory needed, 2\.00 MB there \(.*\)\. With --.*--recompute block .*--micro-batch 4: /,
     ],
     [
       "a broken JSON line, named by file and line",
@@ -91,6 +93,31 @@ describe("bad input: one line and a non-zero exit", () => {
       /^error: option '--order <name>' argument 'etta' is invalid\. Allowed choices are .*binary.*eta/,
     ],
     ["a word where a number belongs", () => ["--steps", "many"], /argument 'many' is invalid\. not a number\.$/],
+    [
+      "a setting that there is not, with the nearest name",
+      () => ["--set", "dpo.bata=1"],
+      'error: Cannot read --set dpo.bata=1: "dpo.bata" is no setting; did you mean "dpo.beta"?',
+    ],
+    [
+      "a setting of another recipe",
+      () => ["--recipe", "rft", "--set", "dpo.beta=1"],
+      'error: Cannot read --set dpo.beta=1: "dpo" is no setting',
+    ],
+    [
+      "a config file with a wrong value, named by file and setting",
+      () => ["--config", `${folder}/wrong.yaml`],
+      'error: Cannot read DIR/wrong.yaml: "dpo.schedule" is "linaer", not one of constant, linear, cosine; did you mean "linear"?',
+    ],
+    [
+      "a config file that is neither JSON nor YAML",
+      () => ["--config", `${folder}/broken.yaml`],
+      /^error: Cannot read DIR\/broken\.yaml: neither JSON nor YAML/,
+    ],
+    [
+      "an unknown recipe",
+      () => ["--recipe", "eta-dop"],
+      /^error: option '--recipe <name>' argument 'eta-dop' is invalid\. Allowed choices are eta-dpo, /,
+    ],
     ["a count of zero", () => ["--samples", "0"], /argument '0' is invalid\. not a whole number from 1\.$/],
     [
       "a folder that cannot be written",
@@ -121,8 +148,9 @@ describe("bad input: one line and a non-zero exit", () => {
   }, 180_000);
 
   test("an unfinished run is not continued with other settings", async () => {
-    await Deno.mkdir(`${folder}/half/candidates`, { recursive: true });
-    await Deno.writeTextFile(`${folder}/half/config.json`, JSON.stringify({ data: "micro" }));
+    await Deno.mkdir(`${folder}/half`);
+    await Deno.writeTextFile(`${folder}/half/run.db`, "");
+    await Deno.writeTextFile(`${folder}/half/config.json`, JSON.stringify({ recipe: "eta-dpo", data: "micro" }));
     expect(await refused("--out", `${folder}/half`)).toBe(
       'error: Cannot go on with DIR/half: data was "micro" there and is "DIR/two.jsonl" now; choose another --out',
     );

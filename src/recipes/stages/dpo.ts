@@ -9,7 +9,7 @@ import { possibleLengths, type Run, type RunEvent, type Stage } from "../run.ts"
 import { promptTokens } from "../sequences.ts";
 import { PAIR_SET } from "./pairs.ts";
 import { TRAIN_SET } from "./sample.ts";
-import { logged, saveTrained } from "./trained.ts";
+import { leaveAsItIs, logged, saveTrained } from "./trained.ts";
 
 export const dpo: Stage = {
   name: "dpo",
@@ -25,8 +25,10 @@ export const dpo: Stage = {
     const { config, host, store, tokenizer } = run;
     const rows = await store.pairs(PAIR_SET);
     if (rows.length === 0) {
-      throw new Error(
-        "Cannot train with dpo: no two samples of one problem could be told apart, so there are no pairs",
+      return await leaveAsItIs(
+        run,
+        "dpo",
+        "No two samples of one problem could be told apart, so there was nothing to train on.",
       );
     }
     const settings = { ...config.dpo, seed: config.seed };

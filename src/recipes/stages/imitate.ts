@@ -6,7 +6,7 @@ import { positionsOf, type Sequence } from "../batches.ts";
 import { possibleLengths, type Run, type RunEvent, type Stage, type StageResult } from "../run.ts";
 import { trainSft } from "../sft.ts";
 import { TRAIN_SET } from "./sample.ts";
-import { logged, saveTrained } from "./trained.ts";
+import { leaveAsItIs, logged, saveTrained } from "./trained.ts";
 
 export const sft: Stage = {
   name: "sft",
@@ -39,7 +39,9 @@ export const rft: Stage = {
     const samples = await run.store.samples(TRAIN_SET);
     const longest = run.shape.maxPositions;
     const selected = rftRows(run.tokenizer, run.trainProblems, samples, { perProblem, silent, longest });
-    if (selected.sequences.length === 0) throw new Error("Cannot train with rft: no sample passes");
+    if (selected.sequences.length === 0) {
+      return await leaveAsItIs(run, "rft", "No sample passes, so there was nothing to imitate.");
+    }
     return yield* imitate(run, "rft", selected, settings, signal);
   },
 };

@@ -6,7 +6,7 @@ import { saveModel } from "../checkpoint.ts";
 import type { TrainingEvent } from "../events.ts";
 import type { Policy } from "../policy.ts";
 import { Stopped } from "../rollout.ts";
-import type { Run, RunEvent } from "../run.ts";
+import type { Run, RunEvent, StageResult } from "../run.ts";
 
 /** Events of a trainer with its metrics kept in the store. Returns tokens per second; throws Stopped where it was stopped. */
 export async function* logged(
@@ -35,4 +35,10 @@ export async function saveTrained(run: Run, stage: string, policy: Policy): Prom
   }
   await saveModel(host, model, `${run.folder(stage)}/model`, modelDir);
   run.unload();
+}
+
+/** Where there is nothing to learn from: the model stays what it was, and the report says why. */
+export async function leaveAsItIs(run: Run, stage: string, why: string): Promise<StageResult> {
+  await saveTrained(run, stage, await run.policy());
+  return { detail: "nothing to train on", steps: 0, notes: [why] };
 }
