@@ -213,6 +213,15 @@ function summary(rows: readonly Row[]) {
   });
 }
 
+/** JSON with a program a line. */
+function report(command: string, found: unknown, rows: readonly Row[]): string {
+  const short = (_: string, value: unknown) => typeof value === "number" ? Number(value.toFixed(4)) : value;
+  const lines = rows.map((row) => JSON.stringify(row, short)).join(",\n");
+  return `{"command": ${JSON.stringify(command)},\n"summary": ${
+    JSON.stringify(found, null, 1)
+  },\n"rows": [\n${lines}\n]}\n`;
+}
+
 await new Command("credit").description("Precision of trace masks against lines whose exchange repairs the program")
   .option("--per <n>", "failing programs of a problem", "3")
   .option("--micro <n>", "micro problems to sample, 8 programs each; 0: none", "80")
@@ -252,7 +261,7 @@ await new Command("credit").description("Precision of trace masks against lines 
       }
     }
     const command = ["deno run -A bench/credit.ts", `--per ${per} --micro ${micro}`].join(" ");
-    if (json) await host.write(json, JSON.stringify({ command, summary: found, rows }, null, 1) + "\n");
+    if (json) await host.write(json, report(command, found, rows));
     Deno.exit(0);
   })
   .parseAsync(Deno.args, { from: "user" });

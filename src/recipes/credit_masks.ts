@@ -7,8 +7,10 @@
  * both programs' lines (Target-DPO). `div` the first diverging line against the winner. `exec` statements that ran (StepCoder's
  * masking, carried over). `erring` the statement of the exception. `slice` dynamic backward slice. `ochiai` suspiciousness over
  * the program's own tests. `counterfactual` lines whose exchange makes more tests pass.
+ * `div-diff` and `slice-diff` those of the accused tokens whose lines differ from the winner's: on real failures the one that the slice
+ * accuses most is causal more often than a differing line is (bench/credit.ts).
  *
- * Of every mask but `full` the end token has weight 0, since it is in no statement. `slice`, `ochiai` and `counterfactual` are
+ * Of every mask but `full` the end token has weight 0, since it is in no statement. `slice`, `slice-diff`, `ochiai` and `counterfactual` are
  * graded: proportional to the credit, the most credited statement has 1; all others are 0 or 1. A mask that has nothing to go by
  * (no trace, no test that passes for `ochiai`, nothing to repair for `counterfactual`) is all 0, which is `none`.
  */
@@ -20,7 +22,7 @@ import { tokenStatements } from "../trace/credit.ts";
 import { differingLines, splitLines } from "../trace/line_diff.ts";
 import type { Pool } from "../trace/pool.ts";
 import { cachedJudge, repairSample } from "./counterfactual.ts";
-import { type Failure, statementCredit, traceFailure } from "./failure.ts";
+import { type Failure, scaled, statementCredit, traceFailure } from "./failure.ts";
 import { completionSpans, isEnd } from "./token_spans.ts";
 
 export const MASKS = [
@@ -35,6 +37,8 @@ export const MASKS = [
   "counterfactual",
   "random-k",
   "random-line",
+  "div-diff",
+  "slice-diff",
 ] as const;
 export type Mask = typeof MASKS[number];
 
@@ -73,6 +77,12 @@ export async function loserWeights(mask: Mask, given: MaskGiven): Promise<number
       return mask === "random-k"
         ? shuffledTokens(weights, tokenizer, tokens, random)
         : shuffledLines(weights, lineTokens(tokenizer, problem, loser), random);
+    }
+    case "div-diff":
+    case "slice-diff": {
+      const differs = await loserWeights("diff", given);
+      const accused = await loserWeights(mask === "div-diff" ? "div" : "slice", given);
+      return scaled(accused.map((weight, index) => differs[index] * weight));
     }
     default: {
       const failure = await traceFailure(pool, problem, loser, winner);

@@ -136,6 +136,22 @@ describe("masks of the loser", () => {
     }
   });
 
+  test("div-diff and slice-diff are what the trace accuses of the lines that differ", async () => {
+    const other = wrong.replace("result += item", "result = result + item");
+    for (const [mask, trace] of [["div-diff", "div"], ["slice-diff", "slice"]] as const) {
+      const [both, accused, differs] = [
+        await masked(mask, other),
+        await masked(trace, other),
+        await masked("diff", other),
+      ];
+      const product = accused.weights.map((weight, i) => weight * differs.weights[i]);
+      const most = Math.max(...product);
+      expect(most).toBeGreaterThan(0);
+      expect(both.weights).toEqual(product.map((weight) => weight / most));
+    }
+    expect((await masked("slice-diff", other)).text.trim()).toMatch(/^result = result \+ item\s+result = 0$/);
+  });
+
   test("exec leaves out what did not run, erring is the statement that raised", async () => {
     const idle = wrong.replace("    return", "    if limit < 0:\n        return -1\n    return");
     const { text } = await masked("exec", idle);
