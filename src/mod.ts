@@ -45,6 +45,10 @@ export {
 export { type LabelledPair, ownTest, rewardPairs, sameTest } from "./recipes/reward_pairs.ts";
 export { normalisation, type RewardReport, rewardReport, scorePairs } from "./recipes/reward_report.ts";
 export { createRewardScorer } from "./recipes/reward_step.ts";
+export { PPO, type PpoConfig, trainPpo } from "./recipes/ppo.ts";
+export { GRPO, type GrpoConfig, RLOO, trainGrpo } from "./recipes/grpo.ts";
+export type { Monitor, OnPolicyEvent, OnPolicyGiven } from "./recipes/on_policy.ts";
+export { type Experience, type Reward, rewardOf, type RewardOptions } from "./recipes/rewards.ts";
 export { streamedLogprobs } from "./recipes/streamed_scorer.ts";
 export { loadTuned, tunedName, type TuneShapes, tuneUsed, useRecipes } from "./recipes/tuning.ts";
 export {
@@ -70,7 +74,7 @@ export { defaultPairOptions, FAIL_FAIL, makePairs, type Pair, type PairOptions, 
 export { type DatasetStats, pairStats, pairStatsTable } from "./data/pair_stats.ts";
 export { type PairRow, pairRow, type TestTrace, tracedPairs, trlRow } from "./recipes/preferences.ts";
 export { type Judgement, type Order, type OrderName, orders, parseOrder } from "./trace/heuristics.ts";
-export { mutantsSource } from "./data/mutants.ts";
+export { MIXES, type MutantMix, mutantsSource } from "./data/mutants.ts";
 export { benchOrder, type Comparator, mutantCounts, type ProblemRuns } from "./eval/order_bench.ts";
 export { orderBenchTable } from "./eval/order_bench_table.ts";
 export { openStore, type RunStore, type StoredSample } from "./store/store.ts";

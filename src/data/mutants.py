@@ -41,21 +41,21 @@ def main(given):
     return [chains(**program) for program in given["programs"]]
 
 
-def chains(program, entry, first_line, seed, count, depth):
+def chains(program, entry, first_line, seed, count, depth, mix):
     """`count` chains of up to `depth` links. Lines before `first_line` (from 1) are left as they are."""
     tree = ast.parse(program)
     found = []
     for chain in range(count):
         draw = random.Random(f"{seed} {chain}")  # only randrange below: it has not changed since 3.2
-        found.append(links(tree, entry, first_line, draw, depth))
+        found.append(links(tree, entry, first_line, draw, depth, mix))
     return found
 
 
-def links(tree, entry, first_line, draw, depth):
+def links(tree, entry, first_line, draw, depth, mix):
     seen = {ast.unparse(tree) + "\n"}
     chain = []
     while len(chain) < depth:
-        changed = one_edit(tree, first_line, draw, seen)
+        changed = one_edit(tree, first_line, draw, seen, mix)
         if changed is None:
             break
         tree, kind, line, code = changed
@@ -65,8 +65,9 @@ def links(tree, entry, first_line, draw, depth):
     return chain
 
 
-def one_edit(tree, first_line, draw, seen):
-    """A kind of edit first, then a place for it: else wrong variables, of which there are most, would be everywhere."""
+def one_edit(tree, first_line, draw, seen, mix):
+    """`kinds`: a kind of edit first, then a place for it; `places`: every edit there is a place for is as likely, which
+    makes many of them another variable."""
     packed = pickle.dumps(tree)  # copies a tree in a fifth of the time that copy.deepcopy takes
     places = None
     while places is None or places:
@@ -75,14 +76,14 @@ def one_edit(tree, first_line, draw, seen):
         if places is None:
             places = {}
             for at, (kind, _, _) in enumerate(found):
-                places.setdefault(kind, []).append(at)
+                places.setdefault(kind if mix == "kinds" else "", []).append(at)
             if not places:
                 return None
         kind = sorted(places)[draw.randrange(len(places))]
         at = places[kind].pop(draw.randrange(len(places[kind])))
         if not places[kind]:
             del places[kind]
-        _, line, apply = found[at]
+        planted, line, apply = found[at]
         apply()
         ast.fix_missing_locations(edited)
         try:
@@ -91,7 +92,7 @@ def one_edit(tree, first_line, draw, seen):
         except (SyntaxError, ValueError, RecursionError):
             continue
         if code not in seen:
-            return edited, kind, line, code
+            return edited, planted, line, code
     return None
 
 

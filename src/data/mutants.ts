@@ -40,7 +40,15 @@ export interface MutantRequest {
   chains: number;
   /** Links of a chain at most; where edits run out a chain is shorter, or empty. */
   depth: number;
+  mix: MutantMix;
 }
+
+/**
+ * Which edits are likely. `places`: every one there is a place for is as likely as any other, and many are another variable.
+ * `kinds`: each kind is as likely as any other, then each of its places.
+ */
+export type MutantMix = typeof MIXES[number];
+export const MIXES = ["places", "kinds"] as const;
 
 /**
  * `chains` chains for each program, made by edits of its syntax tree: a comparison, operator, constant (+-1), variable or
@@ -51,8 +59,8 @@ export async function mutantChains(
   pool: { script(source: string, input: unknown, timeoutMs?: number): Promise<unknown> },
   requests: readonly MutantRequest[],
 ): Promise<MutantLink[][][]> {
-  const programs = requests.map(({ program, entry, firstLine, seed, chains, depth }) => (
-    { program, entry, first_line: firstLine, seed, count: chains, depth }
+  const programs = requests.map(({ program, entry, firstLine, seed, chains, depth, mix }) => (
+    { program, entry, first_line: firstLine, seed, count: chains, depth, mix }
   ));
   return await pool.script(mutantsSource, { programs }, 300_000) as MutantLink[][][];
 }

@@ -6,19 +6,21 @@ export interface OrderBenchDocument {
   /** What they are, in words. */
   problems: string;
   chains: number;
+  /** How edits were drawn. */
+  mix: string;
   seed: number;
   counts: MutantCounts;
   orders: OrderFigures[];
 }
 
 /** Markdown: it reads well on a terminal too. */
-export function orderBenchTable({ problems, chains, seed, counts, orders }: OrderBenchDocument): string {
+export function orderBenchTable({ problems, chains, mix, seed, counts, orders }: OrderBenchDocument): string {
   const { oneEdit } = counts;
   const share = (count: number) => (100 * count / Math.max(1, oneEdit.programs)).toFixed(1);
   const left = Object.keys(counts.dropped).length;
   const lines = [
     `${counts.problems} problems of ${problems}${left > 0 ? ` (${left} left out)` : ""}, ${chains} chains of 1 to 3 ` +
-    `nested edits each, seed ${seed}: ${counts.programs} different mutants.`,
+    `nested edits each (all ${mix} as likely), seed ${seed}: ${counts.programs} different mutants.`,
     `One edit: ${share(oneEdit.wrong)} % wrong, ${share(oneEdit.crash)} % crash, ${
       share(oneEdit.fuel)
     } % out of steps, ` +

@@ -1,5 +1,5 @@
 /** The runs that preference orders are measured on: nested mutants of solved problems (src/eval/order_bench.ts). */
-import { mutantChains } from "../data/mutants.ts";
+import { mutantChains, type MutantMix } from "../data/mutants.ts";
 import { type Problem, programJob, programText } from "../data/problem.ts";
 import type { Comparator, MutantRun, ProblemRuns } from "../eval/order_bench.ts";
 import { prefixAgreement, streamAgreement } from "../trace/agreement.ts";
@@ -21,12 +21,12 @@ const DEPTH = 3;
 /**
  * Mutants of the problem's solution, run on all its tests with the budget above; agreement is with the solution itself.
  * Failing mutants that have a better one in their chain run twice more with padding, those out of steps once more with
- * three times the steps. What comes out depends on the problem, the seed and the number of chains alone.
+ * three times the steps. What comes out depends on the problem and these options alone.
  */
 export async function mutantRuns(
   pool: Pool,
   problem: Problem,
-  { seed, chains }: { seed: number; chains: number },
+  { seed, chains, mix }: { seed: number; chains: number; mix: MutantMix },
 ): Promise<ProblemRuns> {
   const empty = { problem: problem.id, budget: 0, chains: [], runs: [], padded: {}, tripled: {} };
   if (problem.canonicalSolution === null) return { ...empty, dropped: "no reference solution" };
@@ -46,6 +46,7 @@ export async function mutantRuns(
     seed: `${seed} ${problem.id}`,
     chains,
     depth: DEPTH,
+    mix,
   }]);
 
   const budget = stepBudget(Math.max(...reference.tests.map(({ steps }) => steps)));

@@ -32,7 +32,7 @@ def f(xs, low, high):
     return (total - 1, best, xs[low:high], math.gcd(total, high))
 `;
 const request = (changes: Partial<MutantRequest> = {}): MutantRequest => (
-  { program: SOURCE, entry: "f", firstLine: 1, seed: "1 p", chains: 16, depth: 3, ...changes }
+  { program: SOURCE, entry: "f", firstLine: 1, seed: "1 p", chains: 16, depth: 3, mix: "kinds", ...changes }
 );
 let chains: MutantLink[][];
 beforeAll(async () => chains = await chainsOf());
@@ -51,6 +51,12 @@ test("the seed and a chain's number decide the chain", async () => {
   expect(await chainsOf({ chains: 7 })).toEqual(chains.slice(0, 7));
   const others = await chainsOf({ seed: "2 p", chains: 7 });
   expect(others.filter((chain, i) => chain[2].code === chains[i][2].code)).toEqual([]);
+});
+
+test("by places many edits are another variable, by kinds few", async () => {
+  const share = (of: MutantLink[][]) => of.flat().filter(({ kind }) => kind === "variable").length / of.flat().length;
+  expect(share(await chainsOf({ mix: "places" }))).toBeGreaterThan(0.35);
+  expect(share(chains)).toBeLessThan(0.3);
 });
 
 test("every link is a program of its own that compiles, one edit from the one before", async () => {

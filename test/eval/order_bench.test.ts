@@ -136,7 +136,7 @@ describe("a comparator of one's own", () => {
 test("the table has a row for every order, with the figures as they are", () => {
   const all = [problem("a", [run("PW"), run("WW", 9)], [[0, 1]])];
   const figures = [comparatorOf("frac"), steps].map((comparator) => benchOrder(comparator, all, 1));
-  const document = { problems: "one", chains: 1, seed: 1, counts: mutantCounts(all), orders: figures };
+  const document = { problems: "one", chains: 1, mix: "kinds", seed: 1, counts: mutantCounts(all), orders: figures };
   const text = orderBenchTable(document);
   expect(text).toMatch(/\| frac +\| 100\.0 \/ 0\.0 \/ 0\.0 +\| 1\.000 \[1\.000, 1\.000\] +\|/);
   expect(text).toMatch(/\| steps alone +\| 0\.0 \/ 100\.0 \/ 0\.0 +\| \.000 \[\.000, \.000\] +\|/);
