@@ -1,4 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { denoHost } from "../../src/host/deno.ts";
+import { openStore } from "../../src/store/store.ts";
 import { type Ended, ended, etalon, saveSmallModel, start } from "./command.ts";
 
 let folder: string;
@@ -23,12 +25,13 @@ async function report(out: string) {
 }
 
 /** What each sample was and how it was judged; a program that a killed interpreter spoiled would stand out here. */
-async function candidates(out: string, file: string): Promise<string[]> {
-  const lines = (await Deno.readTextFile(`${folder}/${out}/candidates/${file}.jsonl`)).trimEnd().split("\n");
-  return lines.map((line) => {
-    const { problemId, index, completion, result: { stage, verdict, steps } } = JSON.parse(line);
-    return `${problemId}#${index} ${JSON.stringify(completion)}: ${stage} ${verdict} after ${steps} steps`;
-  });
+async function candidates(out: string, set: string): Promise<string[]> {
+  const store = await openStore(denoHost(), `${folder}/${out}/run.db`);
+  const samples = await store.samples(set);
+  await store.close();
+  return samples.map(({ problemId, index, completion, result: { stage, verdict, steps } }) =>
+    `${problemId}#${index} ${JSON.stringify(completion)}: ${stage} ${verdict} after ${steps} steps`
+  );
 }
 
 async function until(what: string, holds: () => Promise<boolean>): Promise<void> {
@@ -58,15 +61,13 @@ describe("train", () => {
     const names = [...Deno.readDirSync(`${folder}/whole`)].map(({ name }) => name).sort();
     expect(names).toEqual(
       [
-        "candidates",
-        "checkpoints",
         "config.json",
+        "dpo",
         "kernels.json",
-        "metrics.jsonl",
-        "model",
         "pairs.jsonl",
         "report.html",
         "report.json",
+        "run.db",
       ],
     );
     const summary = JSON.parse(whole.stdout.trimEnd().split("\n").at(-1)!);
@@ -75,7 +76,13 @@ describe("train", () => {
     expect(summary.after.outcomes).toEqual(rest.after.outcomes);
     expect(summary.pairs).toBe(rest.pairs.total);
     expect(summary.adapter).toBe(rest.adapter);
-    expect(timing.stages.map(({ name }: { name: string }) => name)).toContain("train");
+    expect(timing.stages.map(({ name }: { name: string }) => name)).toEqual([
+      "before",
+      "sample",
+      "pairs",
+      "dpo",
+      "after-dpo",
+    ]);
     expect(rest.trainings[0].metrics.map(({ step }: { step: number }) => step)).toEqual([1, 3, 6, 8]);
     const total = (counts: Record<string, number>) => Object.values(counts).reduce((sum, n) => sum + n, 0);
     expect(total(rest.before.outcomes)).toBe(12);
@@ -83,18 +90,18 @@ describe("train", () => {
   });
 
   test("Ctrl-C while sampling and while training: 130, and the same command ends with the same report", async () => {
-    const sampling = await interrupted("again", "candidates/before.jsonl.partial");
+    const sampling = await interrupted("again", "run.db");
     expect(sampling.code).toBe(130);
     expect(sampling.stderr).toContain("stopped; the same command goes on from here");
     expect(await exists(`${folder}/again/report.json`)).toBe(false);
 
-    const training = await interrupted("again", "checkpoints/reference.json");
+    const training = await interrupted("again", "dpo/checkpoints/reference.json");
     expect(training.code).toBe(130);
     expect(training.stderr).toContain(`going on with the run in ${folder}/again`);
     expect(await exists(`${folder}/again/report.json`)).toBe(false);
 
     expect((await etalon(...words("again"))).code).toBe(0);
-    for (const file of ["before", "train", "after"]) {
+    for (const file of ["before", "train", "after-dpo"]) {
       expect(await candidates("again", file)).toEqual(await candidates("whole", file));
     }
     expect((await report("again")).rest).toEqual((await report("whole")).rest);
