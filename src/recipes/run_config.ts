@@ -47,6 +47,8 @@ export interface PairConfig {
   /** Which tokens of a loser are pushed down, and what random masks imitate. */
   mask: Mask;
   maskLike: Mask;
+  /** Add pairs of a failing program with the same one repaired by one hunk of a passing sibling (counterfactual repair). */
+  minimalPairs: boolean;
 }
 
 /** Adapters beside a frozen model; rank 0 trains all weights. */
@@ -140,6 +142,7 @@ export const defaults: RunConfig = {
     referenceSibling: false,
     mask: "full",
     maskLike: "div",
+    minimalPairs: false,
   },
   sft: {
     ...seedless(SFT),

@@ -2,11 +2,12 @@
 import type { Sample } from "../../data/pairs.ts";
 import { positionsOf } from "../batches.ts";
 import { loserWeights, type Mask } from "../credit_masks.ts";
-import { trainDpo } from "../dpo.ts";
+import { type Counterfactual, counterfactualRepairs, repairPairs } from "../counterfactual.ts";
+import { type DpoPair, trainDpo } from "../dpo.ts";
 import { paddingShares } from "../packing.ts";
 import type { PairRow } from "../preferences.ts";
 import { possibleLengths, type Run, type RunEvent, type Stage } from "../run.ts";
-import { promptTokens } from "../sequences.ts";
+import { promptTokens, tokenizeRow } from "../sequences.ts";
 import { PAIR_SET } from "./pairs.ts";
 import { TRAIN_SET } from "./sample.ts";
 import { leaveAsItIs, logged, saveTrained } from "./trained.ts";
@@ -14,7 +15,7 @@ import { leaveAsItIs, logged, saveTrained } from "./trained.ts";
 export const dpo: Stage = {
   name: "dpo",
   needs: ["pairs"],
-  settings: ({ dpo, lora, pairs: { mask, maskLike } }) => ({ dpo, lora, mask, maskLike }),
+  settings: ({ dpo, lora, pairs: { mask, maskLike, minimalPairs } }) => ({ dpo, lora, mask, maskLike, minimalPairs }),
   workload(facts) {
     const { config: { dpo, lora, seed }, shape } = facts;
     return lora.rank > 0
@@ -42,7 +43,7 @@ export const dpo: Stage = {
       (await store.samples(TRAIN_SET)).map((sample) => [`${sample.problemId}#${sample.index}`, sample]),
     );
     const weights = yield* maskedLosers(run, rows, samples);
-    const pairs = rows.map((row, i) => {
+    const sampled = rows.map((row, i): DpoPair => {
       const prompt = promptTokens(tokenizer, row.prompt);
       const of = (index: number) => ({
         tokens: [...prompt, ...samples.get(`${row.problemId}#${index}`)!.tokens],
@@ -55,6 +56,8 @@ export const dpo: Stage = {
         ...row.labelSmoothing === undefined ? {} : { labelSmoothing: row.labelSmoothing },
       };
     });
+    const minimal = config.pairs.minimalPairs ? yield* minimalPairs(run, [...samples.values()]) : [];
+    const pairs = [...sampled, ...minimal];
     yield* packing(run, pairs.flatMap(({ chosen, rejected }) => [positionsOf(chosen), positionsOf(rejected)]));
     const policy = await run.policy();
     const checkpoints = `${run.folder("dpo")}/checkpoints`;
@@ -62,7 +65,8 @@ export const dpo: Stage = {
     const tokensPerSecond = yield* logged(run, "dpo", trainDpo(settings, given, signal));
     await saveTrained(run, "dpo", policy);
     return {
-      detail: `${settings.steps} steps of ${settings.batchSize} pairs, ${settings.loss} loss`,
+      detail: `${settings.steps} steps of ${settings.batchSize} pairs, ${settings.loss} loss` +
+        (config.pairs.minimalPairs ? `, ${minimal.length} pairs of one repair` : ""),
       steps: settings.steps,
       tokensPerSecond,
     };
@@ -87,6 +91,26 @@ async function* maskedLosers(
     weights.push(await loserWeights(mask as Mask, given));
   }
   return weights;
+}
+
+/** Failing samples against themselves with one hunk of a passing sibling, where that repairs them. */
+async function* minimalPairs(
+  { pool, tokenizer, trainProblems }: Run,
+  samples: readonly Sample[],
+): AsyncGenerator<RunEvent, DpoPair[]> {
+  const found: Counterfactual[] = [];
+  for (const [i, problem] of trainProblems.entries()) {
+    yield { type: "work", stage: "dpo", done: i, total: trainProblems.length, what: "problems searched for repairs" };
+    found.push(...await counterfactualRepairs(pool, [problem], samples));
+  }
+  const tokensOf = new Map(samples.map((sample) => [`${sample.problemId}#${sample.index}`, sample.tokens]));
+  return repairPairs(trainProblems, samples, found).map(({ problemId, prompt, chosenText, rejected }) => {
+    const head = promptTokens(tokenizer, prompt);
+    return {
+      chosen: tokenizeRow(tokenizer, { prompt, completion: chosenText }),
+      rejected: { tokens: [...head, ...tokensOf.get(`${problemId}#${rejected}`)!], promptLength: head.length },
+    };
+  });
 }
 
 /** How much of the positions would be padding, where short sequences share rows. */

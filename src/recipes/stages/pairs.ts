@@ -18,9 +18,9 @@ export const PAIR_SET = "pairs";
 export const pairs: Stage = {
   name: "pairs",
   needs: ["sample"],
-  settings: ({ pairs: { mask: _a, maskLike: _b, ...pairs } }) => pairs,
+  settings: ({ pairs: { mask: _a, maskLike: _b, minimalPairs: _c, ...pairs } }) => pairs,
   async *run({ config, dir, host, pool, store, trainProblems }) {
-    const { order, referenceSibling, mask: _a, maskLike: _b, ...policy } = config.pairs;
+    const { order, referenceSibling, mask: _a, maskLike: _b, minimalPairs: _c, ...policy } = config.pairs;
     yield { type: "stage", name: "pairs", detail: `under ${order}`, seconds: null };
     const samples = await addAgreement(pool, trainProblems, await store.samples(TRAIN_SET), referenceSibling);
     await store.addSamples(TRAIN_SET, samples); // their agreement

@@ -10,13 +10,20 @@ export const rounds: Stage = {
   name: "rounds",
   needs: [],
   settings: (
-    { rounds, dpo, lora, pairs: { mask: _a, maskLike: _b, ...pairs }, sample: { sampleBatch: _c, ...sample } },
+    {
+      rounds,
+      dpo,
+      lora,
+      pairs: { mask: _a, maskLike: _b, minimalPairs: _d, ...pairs },
+      sample: { sampleBatch: _c, ...sample },
+    },
   ) => ({
     ...{ rounds, dpo, lora, pairs, sample },
   }),
   async *run(run, signal) {
     const { config, host, pool, store, tokenizer, trainProblems: problems } = run;
-    const { mask, maskLike: _, ...pairs } = config.pairs;
+    const { mask, maskLike: _a, minimalPairs, ...pairs } = config.pairs;
+    if (minimalPairs) throw new Error("Cannot train in rounds with minimal pairs: they are of the dpo stage");
     if (mask !== "full") {
       throw new Error(`Cannot train in rounds with mask ${mask}: only whole losers are pushed down there`);
     }
