@@ -80,10 +80,13 @@ export interface Sampler {
   destroy(): void;
 }
 
-/** Samples from the weights as they are at each call. Error: a prompt that leaves no room for `maxNewTokens`. */
+/** Samples from the weights as they are at each call. Errors: a temperature of 0; a prompt that leaves no room for `maxNewTokens`. */
 export async function createSampler(config: OnPolicyConfig, given: OnPolicyGiven): Promise<Sampler> {
   const { maxNewTokens, temperature, seed } = config;
   const { policy: { model }, pool, tokenizer, reward } = given;
+  if (!(temperature > 0)) {
+    throw new Error(`Cannot learn from samples: temperature is ${temperature}, and greedy completions are no sample`);
+  }
   const prompts = new Map(given.problems.map((problem) => [problem, promptTokens(tokenizer, problem.prompt)]));
   const room = model.config.maxPositions - maxNewTokens;
   for (const [{ id }, { length }] of prompts) {

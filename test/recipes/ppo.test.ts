@@ -117,12 +117,16 @@ describe("one run of PPO", () => {
 });
 
 test("the first step on fresh samples has ratios of 1 to the bit and loss -mean(A) = 0", async () => {
-  const { metrics } = await drain(ppo({ epochs: 1, minibatches: 1, iterations: 2 })(givenFor(gpu, pool)));
-  for (const row of metrics.values()) {
-    expect(row["policy/approxkl_avg"]).toBe(0);
-    expect(row["policy/clipfrac_avg"]).toBe(0);
-    expect(row["val/ratio"]).toBeCloseTo(1, 6);
-    expect(row["loss/policy_avg"]).toBeCloseTo(0, 5); // whitened
+  for (const temperature of [1, 0.7]) {
+    const train = ppo({ temperature, epochs: 1, minibatches: 1, iterations: 2 });
+    const { metrics } = await drain(train(givenFor(gpu, pool)));
+    expect(metrics.get(1)!["objective/kl"]).toBe(0);
+    for (const row of metrics.values()) {
+      expect(row["policy/approxkl_avg"]).toBe(0);
+      expect(row["policy/clipfrac_avg"]).toBe(0);
+      expect(row["val/ratio"]).toBeCloseTo(1, 6);
+      expect(row["loss/policy_avg"]).toBeCloseTo(0, 5); // whitened
+    }
   }
 });
 
@@ -286,7 +290,10 @@ describe("hooks", () => {
   });
 });
 
-test("a prompt that leaves no room is refused by name", async () => {
+test("what cannot be sampled from is refused: a prompt that leaves no room, by name, and a temperature of 0", async () => {
+  await expect(drain(ppo({ temperature: 0 })(givenFor(gpu, pool)))).rejects.toThrow(
+    "Cannot learn from samples: temperature is 0, and greedy completions are no sample",
+  );
   const long = { ...problems[0], prompt: "a = 1\n".repeat(80) };
   await expect(drain(ppo()(givenFor(gpu, pool, { problems: [long] }, whole(tinyLlama(gpu, 6, { V: 1024 }))))))
     .rejects.toThrow(/Cannot sample for p\/add: its prompt has \d+ tokens, 8 new ones leave room for 248/);
