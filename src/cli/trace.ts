@@ -12,6 +12,7 @@ import {
 import { denoHost } from "../host/deno.ts";
 import { parseNumber, parsePositive } from "./options.ts";
 import { runCandidates } from "./trace_candidates.ts";
+import { runStage } from "./stages.ts";
 import { print } from "./trace_output.ts";
 import { wantsColour } from "./trace_style.ts";
 import { type Question, readQuestion, type TestChoice, withoutExpectation } from "./trace_tests.ts";
@@ -22,6 +23,7 @@ export interface TraceOptions extends TestChoice {
   compact?: number;
   json?: boolean;
   candidates?: string;
+  run?: string;
   problems?: string[];
   out?: string;
   workers: number;
@@ -31,6 +33,8 @@ export interface TraceOptions extends TestChoice {
 }
 
 const ONE = ["call", "expect", "tests", "stdin", "problem", "entry", "test", "compact", "json"];
+/** Of a stage, what this command has no flags for. */
+const RUN_OPTIONS = { set: [], printConfig: false, deterministic: false, json: false };
 const MANY = ["candidates", "problems", "out", "workers", "trace"];
 
 export function addTrace(program: Command): void {
@@ -65,6 +69,8 @@ export function addTrace(program: Command): void {
     .addOption(
       new Option("--trace <which>", "tests of a candidate to trace").choices(["deciding", "none"]).default("deciding"),
     )
+    .optionsGroup("A run folder:")
+    .option("--run <dir>", "trace what etalon sample left there: the stage between sample and pairs")
     .optionsGroup("Both:")
     .addOption(new Option("--limit-steps <n>", "line events of one test").argParser(parsePositive))
     .addOption(new Option("--limit-wall <seconds>", "clock of one program").argParser(parseNumber))
@@ -77,6 +83,7 @@ Examples:
   $ deno task etalon trace answer.py --tests data/humaneval.jsonl --problem humaneval/12
   $ echo "3 4" | deno task etalon trace sum.py --stdin -
   $ deno task etalon trace --candidates samples.jsonl --problems humaneval --out results.jsonl
+  $ deno task etalon trace --run runs/mine
 
 A terminal gets colours and columns; a pipe gets the plain text form that models read, and the list of tests goes to
 stderr. NO_COLOR and FORCE_COLOR are honoured. A line of --candidates has problem_id (or task_id, id) and code (or
@@ -88,6 +95,9 @@ Exit codes: 0 passed (or the set is done), 1 failed, 2 could not be run, 130 int
     .action(async (file: string | undefined, options: TraceOptions) => {
       try {
         checkWords(command, file, options);
+        if (options.run !== undefined) {
+          return await runStage("trace", command, { ...RUN_OPTIONS, ...options, run: options.run }, []);
+        }
         if (options.candidates === undefined) await traceOne(file!, options);
         else await runCandidates(options.candidates, options, limitsOf(options));
       } catch (error) {
@@ -100,6 +110,11 @@ Exit codes: 0 passed (or the set is done), 1 failed, 2 could not be run, 130 int
 /** Each of the two ways to use the command has flags of its own. */
 function checkWords(command: Command, file: string | undefined, options: TraceOptions): void {
   const given = (names: string[]) => names.filter((name) => command.getOptionValueSource(name) === "cli");
+  if (options.run !== undefined) {
+    const [stray] = given([...ONE, ...MANY].filter((name) => name !== "json" && name !== "workers"));
+    if (stray || file !== undefined) throw new Error(`Cannot use ${stray ? `--${stray}` : file} with --run`);
+    return;
+  }
   const many = options.candidates !== undefined;
   const [stray] = given(many ? ONE : MANY);
   if (many && file !== undefined) throw new Error(`Cannot trace ${file} and --candidates in one run`);
