@@ -19,7 +19,6 @@ import {
   PPO_VALUE_METRICS,
   ppoPolicy,
   ppoValue,
-  scale,
   type Surrogate,
   SURROGATES,
   tokenLogprob,
