@@ -1,7 +1,7 @@
 /** ETA-DPO, and every other loss of its family, on the pairs of the run. */
 import type { Sample } from "../../data/pairs.ts";
 import { positionsOf } from "../batches.ts";
-import { loserWeights, type Mask } from "../credit_masks.ts";
+import { loserWeights } from "../credit_masks.ts";
 import { type Counterfactual, counterfactualRepairs, repairPairs } from "../counterfactual.ts";
 import { type DpoPair, trainDpo } from "../dpo.ts";
 import { paddingShares } from "../packing.ts";
@@ -73,6 +73,9 @@ export const dpo: Stage = {
   },
 };
 
+/** Losers whose programs are run at a time. */
+const AT_ONCE = 16;
+
 /** Token weights of every loser, or null where the whole of each counts. */
 async function* maskedLosers(
   { config, pool, tokenizer, trainProblems }: Run,
@@ -83,12 +86,22 @@ async function* maskedLosers(
   if (mask === "full") return null;
   const problems = new Map(trainProblems.map((problem) => [problem.id, problem]));
   const weights: number[][] = [];
-  for (const [i, row] of rows.entries()) {
-    yield { type: "work", stage: "dpo", done: i, total: rows.length, what: "losers masked" };
-    const [winner, loser] = [row.chosen, row.rejected].map((index) => samples.get(`${row.problemId}#${index}`)!);
-    const problem = problems.get(row.problemId)!;
-    const given = { pool, tokenizer, problem, winner, loser, seed: config.seed + i, like: maskLike as Mask };
-    weights.push(await loserWeights(mask as Mask, given));
+  for (let start = 0; start < rows.length; start += AT_ONCE) {
+    yield { type: "work", stage: "dpo", done: start, total: rows.length, what: "losers masked" };
+    const masked = rows.slice(start, start + AT_ONCE).map((row, i) => {
+      const [winner, loser] = [row.chosen, row.rejected].map((index) => samples.get(`${row.problemId}#${index}`)!);
+      const problem = problems.get(row.problemId)!;
+      return loserWeights(mask, {
+        pool,
+        tokenizer,
+        problem,
+        winner,
+        loser,
+        seed: config.seed + start + i,
+        like: maskLike,
+      });
+    });
+    weights.push(...await Promise.all(masked));
   }
   return weights;
 }

@@ -1,7 +1,6 @@
 /** Programs of the base model on the problems to train on, run and traced: what preferences and rewards are made of. */
-import { programJob } from "../../data/problem.ts";
 import { isSolved } from "../../eval/outcomes.ts";
-import type { ProgramResult } from "../../trace/schema.ts";
+import { cachingJudge } from "../judge.ts";
 import { Stopped } from "../rollout.ts";
 import type { Stage } from "../run.ts";
 import { drawSet } from "./draw.ts";
@@ -54,31 +53,17 @@ export const trace: Stage = {
     const problems = new Map(trainProblems.map((problem) => [problem.id, problem]));
     const done = await store.indices(TRAIN_SET);
     const open = drawn.filter(({ problemId, index }) => !done.get(problemId)?.has(index));
-    const results = new Map<string, ProgramResult>();
-    for (const { problemId, programKey, result } of await store.samples(TRAIN_SET)) {
-      results.set(`${problemId} ${programKey}`, result);
-    }
+    const judge = await cachingJudge(pool, store);
     for (let start = 0; start < open.length; start += BATCH) {
-      yield {
-        type: "work",
-        stage: "trace",
-        done: drawn.length - open.length + start,
-        total: drawn.length,
-        what: "traced",
-      };
+      const finished = drawn.length - open.length + start;
+      yield { type: "work", stage: "trace", done: finished, total: drawn.length, what: "traced" };
       const batch = open.slice(start, start + BATCH);
-      const traced = await Promise.all(batch.map(async (sample) => {
-        const key = `${sample.problemId} ${sample.programKey}`;
-        const job = programJob(problems.get(sample.problemId)!, sample.completion, "deciding");
-        const result = results.get(key) ??
-          await pool.run({ ...job, id: `${sample.problemId}#${sample.index}`, streams: true });
-        if (sample.programKey !== undefined && !result.infra && !result.flaky) results.set(key, result);
-        return { ...sample, result };
-      }));
-      await store.addSamples(TRAIN_SET, traced);
+      const answers = batch.map((each) => ({ ...each, problem: problems.get(each.problemId)! }));
+      const judged = await Promise.all(judge(answers, true));
+      await store.addSamples(TRAIN_SET, batch.map((each, i) => ({ ...each, result: judged[i].result })));
       if (signal?.aborted) throw new Stopped();
     }
-    const passed = drawn.length === 0 ? 0 : (await store.samples(TRAIN_SET)).filter(isSolved).length;
+    const passed = (await store.samples(TRAIN_SET)).filter(isSolved).length;
     return { detail: `${drawn.length} programs traced, ${passed} pass` };
   },
 };
