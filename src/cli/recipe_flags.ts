@@ -1,7 +1,17 @@
 /** Flags, config files and `--set` for the settings of a recipe: all checked against its defaults, in that order of weight. */
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { parse as parseYaml } from "yaml";
-import { choices, hint, leafNames, numberKind, parseAssignment, type Settings, withSettings } from "../mod.ts";
+import {
+  choices,
+  hint,
+  leafNames,
+  LOSS_DEFAULTS,
+  numberKind,
+  parseAssignment,
+  type PreferenceLoss,
+  type Settings,
+  withSettings,
+} from "../mod.ts";
 import { denoHost } from "../host/deno.ts";
 import { parseCount, parseNumber, parsePositive } from "./options.ts";
 
@@ -103,7 +113,26 @@ const collect = (text: string, before: string[]): string[] => {
 /** Defaults, then the config file, then --set, then flags that were given. Errors name where a wrong value came from. */
 export async function resolveSettings(
   defaults: Settings,
-  options: { config?: string; set: string[] },
+  options: { config?: string; set: readonly string[] },
+  command: Command,
+  flags: readonly Flag[],
+): Promise<Settings> {
+  const settings = await overlaid(defaults, options, command, flags);
+  // Some losses of the DPO family want other numbers than DPO's own, unless those were given.
+  const loss = (settings.dpo as Settings | undefined)?.loss as PreferenceLoss | undefined;
+  const wanted = loss && LOSS_DEFAULTS[loss];
+  if (!wanted || loss === (defaults.dpo as Settings).loss) return settings;
+  return await overlaid(
+    withSettings(defaults, { dpo: wanted }, `the defaults of loss ${loss}`),
+    options,
+    command,
+    flags,
+  );
+}
+
+async function overlaid(
+  defaults: Settings,
+  options: { config?: string; set: readonly string[] },
   command: Command,
   flags: readonly Flag[],
 ): Promise<Settings> {
