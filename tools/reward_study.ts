@@ -92,7 +92,8 @@ interface Data {
   pairs: Pair[];
   /** By problem: train, validation or held. */
   split: Map<string, string>;
-  shown: Record<"own" | "same", Shown>;
+  /** Runs the programs again, each of a pair on one test. */
+  same: () => Promise<Shown>;
 }
 
 async function arm(
@@ -117,7 +118,7 @@ async function arm(
     logEvery: 20,
     checkpointEvery: 50,
   };
-  const shown = data.shown[test];
+  const shown = test === "same" ? await data.same() : ownTest;
   const labelled = rewardPairs(tokenizer, data.problems, data.samples, data.pairs, layout, shown);
   const of = (part: string): LabelledPair[] => labelled.filter(({ problemId }) => data.split.get(problemId) === part);
   const network = await startRewardNetwork(host, gpu, config, tokenizer);
@@ -161,13 +162,19 @@ async function arm(
   return result;
 }
 
-/** Baselines without a model: which of the two has less code, or less trace. */
-function shorter(pairs: readonly LabelledPair[], part: "code" | "trace"): ScoredPair[] {
-  return pairs.map(({ stratum, chosen, rejected }) => ({
+/** What it is worth to prefer the longer of two, or the shorter: a baseline without a model. A tie is no preference. */
+function byLength(pairs: readonly LabelledPair[], part: "code" | "trace", sign: 1 | -1) {
+  const scored = pairs.map(({ stratum, chosen, rejected }): ScoredPair => ({
     stratum,
-    chosen: -chosen[part].length,
-    rejected: -rejected[part].length,
+    chosen: sign * chosen[part].length,
+    rejected: sign * rejected[part].length,
   }));
+  const strata = STRATA.map((name) => [name, accuracyOf(scored.filter(({ stratum }) => stratum === name))]);
+  return {
+    baseline: `${sign === 1 ? "longer" : "shorter"} ${part}`,
+    all: accuracyOf(scored),
+    strata: Object.fromEntries(strata),
+  };
 }
 
 mkdirSync(values.out, { recursive: true });
@@ -178,25 +185,19 @@ const pool = createPool(() => host.spawnArena(), { size: 2, spares: 0 });
 const { problems, samples } = await sampled(host, gpu, pool, tokenizer);
 const { pairs, counts } = makePairs(samples, "eta", { failFail: "always", maxPairsPerPrompt: MAX_PAIRS });
 const arms = values.arms.split(",");
-const shown = {
-  own: ownTest,
-  same: arms.some((name) => LAYOUTS[name]?.test === "same") ? await sameTest(pool, problems, samples, pairs) : ownTest,
-};
-pool.close();
+const same = () => sameTest(pool, problems, samples, pairs);
 const order = shuffled(problems, uniformStream(7, 1));
 const held = Math.round(order.length / 4);
 const split = new Map(order.map(({ id }, i) => [id, i < held ? "held" : i < 1.5 * held ? "validation" : "train"]));
 const labelled = rewardPairs(tokenizer, problems, samples, pairs, LAYOUTS["trace and outcome"]);
 const heldPairs = labelled.filter(({ problemId }) => split.get(problemId) === "held");
-const baselines = (["code", "trace"] as const).map((part) => {
-  const scored = shorter(heldPairs, part);
-  const strata = STRATA.map((name) => [name, accuracyOf(scored.filter(({ stratum }) => stratum === name))]);
-  return { baseline: `shorter ${part}`, all: accuracyOf(scored), strata: Object.fromEntries(strata) };
-});
+const baselines = (["code", "trace"] as const).flatMap((part) =>
+  ([1, -1] as const).map((sign) => byLength(heldPairs, part, sign))
+);
 const results = [];
 for (const seed of values.seeds.split(",").map(Number)) {
   for (const name of arms) {
-    results.push(await arm(host, gpu, tokenizer, name, seed, { problems, samples, split, pairs, shown }));
+    results.push(await arm(host, gpu, tokenizer, name, seed, { problems, samples, split, pairs, same }));
     const study = {
       command: `deno run -A tools/reward_study.ts ${Deno.args.join(" ")}`.trim(),
       adapter: gpu.traits.family,
@@ -218,4 +219,5 @@ for (const seed of values.seeds.split(",").map(Number)) {
     await host.write(`${values.out}/reward.json`, JSON.stringify(study, null, 1) + "\n");
   }
 }
+pool.close();
 gpu.close();
