@@ -56,13 +56,25 @@ const HELP: Record<string, string> = {
   activations: "how what waits for the backward pass is kept",
   moments: "how Adam's moments are kept: 8 bytes a parameter or 2",
   pack: "let short sequences share a row: less padding",
-  rank: "of LoRA adapters; 0 trains all weights",
-  name: "what a program scores",
+  "lora.rank": "of LoRA adapters beside frozen weights; 0 trains all weights",
+  "lora.alpha": "adapters are scaled by alpha / rank",
+  "reward.name": "what a program scores",
+  "reward.fill":
+    "where a graded reward stands: everywhere (never), where nothing passes, or there while that is frequent",
+  "dense.kind": "step-wise credit: which tokens a trace accuses",
   klCoefficient: "strength of the KL penalty",
   clip: "range of the probability ratio",
   groupSize: "programs of a group",
   silent: "add reference solutions of problems on which nothing passes",
   maxPerProblem: "own passing programs of a problem, at most",
+};
+
+/** Flags whose name alone would not say what they set. */
+const NAMES: Record<string, string> = {
+  "lora.rank": "loraRank",
+  "lora.alpha": "loraAlpha",
+  "reward.name": "reward",
+  "dense.kind": "credit",
 };
 
 export interface Flag {
@@ -76,19 +88,20 @@ export interface Flag {
 export function addFlags(command: Command, settings: Settings): Flag[] {
   const flags = new Map<string, Flag>();
   for (const path of leafNames(settings)) {
-    const name = path.split(".").at(-1)!;
+    const own = path.split(".").at(-1)!;
+    const name = NAMES[path] ?? own;
     const text = HELP[path] ?? HELP[name];
     if (text === undefined || flags.has(name)) continue;
     flags.set(name, { option: name, path });
     const value = valueAt(settings, path);
     if (typeof value === "boolean") command.option(`--${kebab(name)}`, text, value);
     else {
-      const allowed = typeof value === "string" ? choices[path] ?? choices[name] : undefined;
+      const allowed = typeof value === "string" ? choices[path] ?? choices[own] : undefined;
       const form = typeof value === "number" ? "n" : allowed ? "name" : "text";
       const shown = Array.isArray(value) ? value.join(",") : value;
       const option = new Option(`--${kebab(name)} <${form}>`, text).default(shown === "" ? undefined : shown);
       if (typeof value === "number") {
-        const kind = numberKind(name);
+        const kind = numberKind(own);
         option.argParser(kind === "any" ? parseNumber : kind === "from 0" ? parseCount : parsePositive);
       }
       if (allowed) option.choices(allowed);

@@ -107,6 +107,9 @@ export async function withRun(
       settings: reported(settings),
       memoryBytes: memoryBudget(options.memory, gpu),
     }, stages);
+    if (options.memory !== undefined && run.predictions.length === 0) {
+      progress.log("--memory has no effect here: what these stages take of the GPU's memory is not predicted yet");
+    }
     for await (const event of work(run, signal, progress)) show(event, progress);
   } catch (error) {
     if (!(error instanceof Stopped)) throw error;
