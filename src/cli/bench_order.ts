@@ -95,6 +95,7 @@ async function runBench(options: BenchOptions): Promise<void> {
   const host = denoHost();
   const pool = createPool(() => host.spawnArena(), { size: workers });
   const signal = interruptSignal();
+  signal.addEventListener("abort", () => progress.log("stopping when the running programs end; Ctrl-C again: at once"));
   try {
     const { problems, source, name } = await chooseProblems(options, pool);
     const found: ProblemRuns[] = [];

@@ -133,6 +133,7 @@ async function pairsOfCandidates(
 ): Promise<void> {
   const { candidates, problems, workers, out } = options;
   const signal = interruptSignal();
+  signal.addEventListener("abort", () => progress.log("stopping when the running programs end; Ctrl-C again: at once"));
   const folder = options.results === undefined ? await Deno.makeTempDir({ prefix: "etalon-pairs-" }) : null;
   const results = options.results ?? `${folder}/results.jsonl`;
   const stop = () => {
