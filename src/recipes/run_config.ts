@@ -169,7 +169,7 @@ export const defaults: RunConfig = {
   rounds: { rounds: 3, reference: "round" },
   rm: { ...seedless(REWARD), width: 64, from: "", test: "own" },
   ppo: { ...seedless(PPO), ...ON_POLICY, learningRate: 1e-4 },
-  grpo: { ...seedless(GRPO), ...ON_POLICY, learningRate: 1e-4 },
+  grpo: { ...seedless(GRPO), ...ON_POLICY, learningRate: 3e-4 },
   reward: { name: "binary", fill: "never", clamp: false, order: "eta" },
   dense: { kind: "none", kappa: 0.5 },
   monitor: { on: true },
