@@ -26,6 +26,8 @@ import { readOrder } from "./orders.ts";
 import { type Judged, judgedCandidates } from "./pairs_judge.ts";
 import { openExtras, tracedRows } from "./pairs_traces.ts";
 import { type Progress, terminalProgress } from "./progress.ts";
+import { parseJson } from "./run_folder.ts";
+import { runStage } from "./stages.ts";
 import { print } from "./trace_output.ts";
 
 interface PairsOptions {
@@ -47,7 +49,7 @@ interface PairsOptions {
 }
 
 export function addPairs(program: Command): void {
-  program.command("pairs")
+  const command = program.command("pairs")
     .description("Form preference pairs from a set of programs, and count what each order ties and decides")
     .optionsGroup("Programs from a file:")
     .option("--candidates <file>", "JSON lines, as for trace --candidates (.gz too)")
@@ -93,10 +95,31 @@ Examples:
 
 Exit codes: 0 done, 1 failed, 130 interrupted.`,
     )
-    .action(async (options: PairsOptions) => await runPairs(options));
+    .action(async (options: PairsOptions) => await runPairs(options, command));
 }
 
-async function runPairs(options: PairsOptions): Promise<void> {
+/** Settings of the run's stage `pairs`, by the flags that set them here. */
+const STAGE_SETTINGS: [option: keyof PairsOptions, setting: string][] = [
+  ["maxPairs", "maxPairsPerPrompt"],
+  ["failFail", "failFail"],
+  ["weightTests", "weightTests"],
+  ["calibrated", "calibrated"],
+  ["referenceSibling", "referenceSibling"],
+];
+
+/** With one order of ours over the samples to train on, the pairs are those that the folder's next stages learn from. */
+async function runPairStage(options: PairsOptions, command: Command): Promise<void> {
+  const given = (name: string) => command.getOptionValueSource(name) === "cli";
+  const set = STAGE_SETTINGS.filter(([option]) => given(option)).map(([option, name]) =>
+    `pairs.${name}=${options[option]}`
+  );
+  if (given("order")) set.push(`pairs.order=${options.order[0]}`);
+  if (given("seed")) set.push(`seed=${options.seed}`);
+  const machine = { workers: options.workers, json: false, deterministic: false };
+  await runStage("pairs", command, { ...machine, run: options.run!, set, printConfig: false }, []);
+}
+
+async function runPairs(options: PairsOptions, command: Command): Promise<void> {
   const { candidates, problems, run, results } = options;
   if ((candidates === undefined) === (run === undefined)) {
     throw new Error("Cannot form pairs: give either --candidates or --run");
@@ -114,7 +137,15 @@ async function runPairs(options: PairsOptions): Promise<void> {
     seed: options.seed,
   };
   const progress = terminalProgress();
-  if (run !== undefined) return await pairsOfRun(run, options, chosen, policy);
+  if (run !== undefined) {
+    const ours = chosen.length === 1 && typeof chosen[0] === "string" && options.set === "train";
+    const path = `${run}/config.json`;
+    if (!ours || !await denoHost().exists(path)) return await pairsOfRun(run, options, chosen, policy);
+    await runPairStage(options, command);
+    if (Deno.exitCode !== 0) return;
+    const { pairs } = parseJson(await denoHost().readText(path), path) as { pairs: PairOptions & { order: OrderName } };
+    return await pairsOfRun(run, options, [pairs.order], { ...pairs, seed: policy.seed });
+  }
   await pairsOfCandidates(options, chosen, policy, progress);
 }
 
