@@ -122,7 +122,6 @@ async function arm(
   const labelled = rewardPairs(tokenizer, data.problems, data.samples, data.pairs, layout, shown);
   const of = (part: string): LabelledPair[] => labelled.filter(({ problemId }) => data.split.get(problemId) === part);
   const network = await startRewardNetwork(host, gpu, config, tokenizer);
-  const started = performance.now();
   let last: Record<string, number> = {};
   for await (
     const event of trainReward(config, {
@@ -139,7 +138,6 @@ async function arm(
       `${name} ${seed} step ${event.step}: loss ${last.loss.toFixed(4)} accuracy ${last.accuracy.toFixed(3)}`,
     );
   }
-  const seconds = (performance.now() - started) / 1000;
   const scorer = createRewardScorer(network, 16, tokenizer.padId);
   const scored = async (part: string) => await scorePairs(scorer, of(part), tokenizer, layout);
   const report = rewardReport(await scored("held"), await scored("validation"));
@@ -157,7 +155,7 @@ async function arm(
     weights.storage.buffer?.destroy();
     gradients?.storage.buffer?.destroy();
   }
-  const result = { arm: name, seed, parameters, seconds, loss: last.loss, training, ...report };
+  const result = { arm: name, seed, parameters, loss: last.loss, training, ...report };
   await host.write(`${dir}/result.json`, JSON.stringify(result) + "\n");
   return result;
 }
