@@ -1,6 +1,6 @@
 /** Phases 1 and 2 of on-policy recipes: which problems come next, and sampling with interpreters and the GPU at work side by side. */
 import type { Sample } from "../data/pairs.ts";
-import type { Problem } from "../data/problem.ts";
+import { askedText, type Problem } from "../data/problem.ts";
 import { isSolved } from "../eval/outcomes.ts";
 import { createGenerator, type Generator } from "../model/generate.ts";
 import { uniformStream } from "../model/philox.ts";
@@ -87,7 +87,7 @@ export async function createSampler(config: OnPolicyConfig, given: OnPolicyGiven
   if (!(temperature > 0)) {
     throw new Error(`Cannot learn from samples: temperature is ${temperature}, and greedy completions are no sample`);
   }
-  const prompts = new Map(given.problems.map((problem) => [problem, promptTokens(tokenizer, problem.prompt)]));
+  const prompts = new Map(given.problems.map((problem) => [problem, promptTokens(tokenizer, askedText(problem))]));
   const room = model.config.maxPositions - maxNewTokens;
   for (const [{ id }, { length }] of prompts) {
     if (length > room) {
@@ -112,7 +112,7 @@ export async function createSampler(config: OnPolicyConfig, given: OnPolicyGiven
     async sample(draws, score, signal) {
       const clock = stopwatch();
       const seconds: Seconds = { generate: 0, score: 0, idle: 0 };
-      const watched = watch(generator);
+      const watched = watch(generator, draws.length);
       const judge = async () => {
         const experiences: Experience[] = [];
         const traced = { pool, tokenizer, generator: watched.generator };
@@ -132,11 +132,13 @@ export async function createSampler(config: OnPolicyConfig, given: OnPolicyGiven
         seconds.score = clock();
         return { sequences, scored };
       };
+      const scoring = scoreAll();
       try {
-        const [experiences, scores] = await Promise.all([judge(), scoreAll()]);
+        const [experiences, scores] = await Promise.all([judge(), scoring]);
         seconds.idle = clock();
         return signal?.aborted ? null : { experiences, ...scores, seconds };
       } catch (error) {
+        if (watched.isWritten()) await scoring.catch(() => {}); // or the GPU would still be at work in what is destroyed next
         if (error instanceof Stopped) return null;
         throw error;
       }
@@ -145,19 +147,21 @@ export async function createSampler(config: OnPolicyConfig, given: OnPolicyGiven
   };
 }
 
-/** The same generator, and the tokens of all its completions once the last one is there. */
-function watch(generator: Generator): { generator: Generator; written: Promise<number[][]> } {
+/** The same generator, and the tokens of its completions once there are `count` of them, of however many runs. */
+function watch(generator: Generator, count: number) {
   const { promise, resolve } = Promise.withResolvers<number[][]>();
   const all: number[][] = [];
+  let whole = false;
   const watched: Generator = {
     ...generator,
     async *run(requests, options) {
       for await (const completions of generator.run(requests, options)) {
         all.push(...completions.map(({ tokens }) => tokens));
-        if (all.length === requests.length) resolve(all);
+        whole = all.length === count;
+        if (whole) resolve(all);
         yield completions;
       }
     },
   };
-  return { generator: watched, written: promise };
+  return { generator: watched, written: promise, isWritten: () => whole };
 }

@@ -45,7 +45,8 @@ export async function referenceSums(
   );
   if (await host.exists(path)) {
     const cached = JSON.parse(await host.readText(path));
-    if (cached.key === key) return cached.sums;
+    // A loss without a reference leaves no sums: another loss on the same pairs must not take that for zeros.
+    if (cached.key === key && cached.sums.length === scored.length) return cached.sums;
   }
   if (await host.exists(`${checkpoints}/latest.json`)) {
     throw new Error(`Cannot resume ${checkpoints}: its reference was computed for other weights or pairs`);

@@ -96,6 +96,8 @@ describe("the reference", () => {
       expect(await sumsOf(all.host), loss).toEqual([]);
       const others = given(tinyLlama(gpu), all.host, pairs(7, 4));
       await expect(metricsOf(trainDpo(config, others))).rejects.toThrow("Cannot resume run/checkpoints");
+      // Nor are sums that are not there taken for zeros by a loss that wants some.
+      await expect(metricsOf(trainDpo(CONFIG, given(tinyLlama(gpu), all.host)))).rejects.toThrow("Cannot resume");
     }
   });
 });

@@ -14,6 +14,7 @@ import {
 import { createSampler, drawsOf, passRatesAfter } from "../../src/recipes/on_policy_sampler.ts";
 import { PPO } from "../../src/recipes/ppo.ts";
 import type { Experience, Reward } from "../../src/recipes/rewards.ts";
+import { promptTokens } from "../../src/recipes/sequences.ts";
 import type { ProgramResult } from "../../src/trace/schema.ts";
 import { createPool, type Pool } from "../../src/trace/pool.ts";
 import { givenFor, problems, SMALL } from "./on_policy_setup.ts";
@@ -202,6 +203,41 @@ describe("phases overlap", () => {
     sampled!.sequences.forEach(({ tokens, promptLength }, i) => {
       expect(tokens.slice(promptLength)).toEqual(sampled!.experiences[i].sample.tokens);
     });
+  });
+
+  test("what is learned from stands behind what the model was asked", async () => {
+    const given = givenFor(gpu, pool, { problems: problems.map((problem) => ({ ...problem, ask: "# ask\n" })) });
+    const sampler = await createSampler(CONFIG, given);
+    const scored = await sampler.sample(drawsOf(CONFIG, given.problems, standing(0)), (all) => Promise.resolve(all));
+    sampler.destroy();
+    const asked = promptTokens(given.tokenizer, "# ask\n");
+    for (const { tokens, promptLength } of scored!.sequences) expect(tokens.slice(0, promptLength)).toEqual(asked);
+  });
+
+  test("a stop while what was written is scored waits for the scores: nothing is destroyed under the GPU's work", async () => {
+    const stop = new AbortController();
+    const judged = Promise.withResolvers<void>();
+    const config = { ...CONFIG, prompts: 3 };
+    let [runs, done] = [0, 0];
+    const watched: Pool = {
+      ...pool,
+      async run(job) {
+        if (++runs === 12) stop.abort();
+        const result = await pool.run(job);
+        if (++done === 12) judged.resolve();
+        return result;
+      },
+    };
+    const sampler = await createSampler(config, givenFor(gpu, watched));
+    let scored = false;
+    const score = async () => {
+      await judged.promise;
+      await new Promise((resolve) => setTimeout(resolve, 100));
+      scored = true;
+    };
+    expect(await sampler.sample(drawsOf(config, problems, standing(0)), score, stop.signal)).toBeNull();
+    expect(scored).toBe(true);
+    sampler.destroy();
   });
 
   test("a stop while the model writes gives nothing back", async () => {
