@@ -65,7 +65,7 @@ export async function monitorRow(
     prompt: problem.prompt,
     tests: problem.tests,
   }));
-  const features = await pool.script(hacksSource, texts) as (Features | null)[];
+  const features = await featuresOf(pool, texts);
   const known = judged.flatMap((observed, i) => features[i] ? [{ ...observed, features: features[i] }] : []);
   const traced = known.filter(({ sample }) => sample.result.trace && sample.result.stage === "run");
   const ratios = stepRatios(judged, referenceSteps);
@@ -85,6 +85,18 @@ export async function monitorRow(
     "monitor/score_auc": auc(passing, failing),
     "monitor/score_of_failing": mean(failing),
   };
+}
+
+/** Null for a text that does not parse; one nested so deeply that it ends the interpreter is alone to blame for that. */
+async function featuresOf(pool: ScriptPool, texts: readonly unknown[]): Promise<(Features | null)[]> {
+  try {
+    return await pool.script(hacksSource, texts) as (Features | null)[];
+  } catch (error) {
+    if (!`${error}`.includes("ended the interpreter")) throw error;
+    if (texts.length === 1) return [null];
+    const half = texts.length >> 1;
+    return [...await featuresOf(pool, texts.slice(0, half)), ...await featuresOf(pool, texts.slice(half))];
+  }
 }
 
 /** What stops a run: each of these above three times its first value, or a floor where that was near 0, three times in a row. */

@@ -8,6 +8,7 @@ import prefixesSource from "./prefixes.py" with { type: "text" };
 import { prefixAgreement } from "./agreement.ts";
 import type { ByteSpan } from "./credit.ts";
 import type { ProgramResult } from "./schema.ts";
+import { tooDeep } from "./too_deep.ts";
 
 export interface Prefix {
   /** byte of the program behind the statement */
@@ -18,14 +19,20 @@ export interface Prefix {
 
 /**
  * A prefix for every statement of the entry function's body (of the module, for programs that read stdin: `entryPoint` is empty).
- * Of a program that does not compile, those of its longest part of whole lines that does. None if the function is not there.
+ * Of a program that does not compile, those of its longest part of whole lines that does. None if the
+ * function is not there, or the text too deeply nested for any parser.
  */
 export async function statementPrefixes(
   pool: { script(source: string, input: unknown): Promise<unknown> },
   program: string,
   entryPoint: string,
 ): Promise<Prefix[]> {
-  return await pool.script(prefixesSource, { program, entry: entryPoint }) as Prefix[];
+  try {
+    return await pool.script(prefixesSource, { program, entry: entryPoint }) as Prefix[];
+  } catch (error) {
+    if (await tooDeep(pool, error)) return [];
+    throw error;
+  }
 }
 
 /** Mean over tests of the share of the passing program's stream that comes out before the first other value, in [0, 1]. */

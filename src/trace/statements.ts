@@ -1,5 +1,6 @@
 /** Which statement every byte of a program belongs to: the ground for giving tokens credit (credit.ts). */
 import statementsSource from "./statements.py" with { type: "text" };
+import { tooDeep } from "./too_deep.ts";
 
 export interface Statement {
   /** class name of Python's ast (`If`, `Return`, `ExceptHandler`), or `Line` in a program that does not compile */
@@ -41,9 +42,8 @@ export async function statementTable(
   try {
     found = await pool.script(statementsSource, program) as typeof found;
   } catch (error) {
-    if (!/^(SyntaxError|IndentationError|TabError|UnicodeEncodeError|RecursionError|MemoryError)\b/m.test(`${error}`)) {
-      throw error;
-    }
+    const unparsable = /^(SyntaxError|IndentationError|TabError|UnicodeEncodeError|RecursionError|MemoryError)\b/m;
+    if (!unparsable.test(`${error}`) && !await tooDeep(pool, error)) throw error;
     found = { statements: [], comments: [] };
   }
   const text = new TextEncoder().encode(program);

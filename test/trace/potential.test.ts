@@ -3,6 +3,7 @@ import { gae } from "../../src/loss/advantages.ts";
 import { uniformStream } from "../../src/model/philox.ts";
 import type { ByteSpan } from "../../src/trace/credit.ts";
 import { potentialsBefore, prefixPotential, shapedRewards, statementPrefixes } from "../../src/trace/potential.ts";
+import { statementTable } from "../../src/trace/statements.ts";
 import { asserts, testPool } from "./helpers.ts";
 
 const pool = testPool();
@@ -39,6 +40,13 @@ describe("the prefixes of a function", () => {
     expect((await statementPrefixes(pool, broken, "f")).length).toBe(3);
     expect(await statementPrefixes(pool, right, "g")).toEqual([]);
     expect(await statementPrefixes(pool, "def f(:\n", "f")).toEqual([]);
+  });
+
+  test("a program nested too deeply for any parser has none, and its statements are its lines", async () => {
+    const deep = `def f(x):\n    return x${".a".repeat(20_000)}\n`;
+    expect(await statementPrefixes(pool, deep, "f")).toEqual([]);
+    const { statements } = await statementTable(pool, deep);
+    expect(statements.map(({ kind }) => kind)).toEqual(["Line", "Line"]);
   });
 
   test("are found in methods, on one line, behind a docstring of several bytes a character, and in a module", async () => {
