@@ -4,7 +4,7 @@ import { askedText, type Problem } from "../data/problem.ts";
 import { isSolved } from "../eval/outcomes.ts";
 import { createGenerator, type Generator } from "../model/generate.ts";
 import { uniformStream } from "../model/philox.ts";
-import { compactTrace } from "../trace/compact.ts";
+import { shortestTrace } from "../trace/compact.ts";
 import type { Sequence } from "./batches.ts";
 import { type OnPolicyConfig, type OnPolicyGiven, type Seconds, type Standing, stopwatch } from "./on_policy.ts";
 import { type Experience, groupsOf, isJudged } from "./rewards.ts";
@@ -105,7 +105,7 @@ export async function createSampler(config: OnPolicyConfig, given: OnPolicyGiven
     stops: [], // a cut would train on tokens that were not sampled
   };
   const experience = (problem: Problem, sample: Sample): Experience => {
-    const text = () => compactTrace(sample.result, { budget: TRACE_TOKENS, outcome: reward.outcomeLine ?? true });
+    const text = () => shortestTrace(sample.result, { budget: TRACE_TOKENS, outcome: reward.outcomeLine ?? true });
     return { problem, sample, trace: reads === "traces" ? text() : "" };
   };
   return {

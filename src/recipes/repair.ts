@@ -10,7 +10,7 @@ import type { Sample } from "../data/pairs.ts";
 import { description, type Problem, programJob, programText } from "../data/problem.ts";
 import { shuffled, uniformStream } from "../model/philox.ts";
 import { normalisedCode } from "../trace/code_tokens.ts";
-import { compactTrace } from "../trace/compact.ts";
+import { shortestTrace } from "../trace/compact.ts";
 import type { Pool } from "../trace/pool.ts";
 import type { ProgramResult } from "../trace/schema.ts";
 import type { CompletionRow } from "./sequences.ts";
@@ -94,7 +94,7 @@ function repairPrompt(bug: Bug, view: RepairView, bugs: readonly Bug[], i: numbe
   const traced = view === "trace" ? result : view === "shuffled" ? bugs[other(i, bugs.length)].result : null;
   if (traced) {
     const { traceTokens: budget, count } = options;
-    parts.push(`# Trace\n${commented(compactTrace(traced, { budget, count }))}`);
+    parts.push(`# Trace\n${commented(shortestTrace(traced, { budget, count }))}`);
   }
   parts.push(`# Corrected program\n${problem.codeMode === "completion" ? problem.prompt : ""}`);
   return parts.join("");

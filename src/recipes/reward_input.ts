@@ -5,7 +5,7 @@
 import type { Sample } from "../data/pairs.ts";
 import { type Problem, programText } from "../data/problem.ts";
 import type { Tokenizer } from "../data/tokenizer.ts";
-import { compactTrace } from "../trace/compact.ts";
+import { shortestTrace } from "../trace/compact.ts";
 import type { ProgramResult } from "../trace/schema.ts";
 
 export interface RewardBudgets {
@@ -59,22 +59,15 @@ export function rewardParts(
  */
 function traceTokens(tokenizer: Tokenizer, result: ProgramResult, { budgets, includeOutcome }: RewardLayout): number[] {
   if (budgets.trace === 0) return [];
-  const count = lineCounter(tokenizer);
-  const text = (budget: number) => compactTrace(result, { budget, count, outcome: includeOutcome });
-  try {
-    return withoutMiddle(tokenizer.encode(text(budgets.trace)), budgets.trace);
-  } catch (error) {
-    const needed = (error as Error).message.match(/^Cannot fit the trace .* need (\d+)$/)?.[1];
-    if (needed === undefined) throw error;
-    return withoutMiddle(tokenizer.encode(text(Number(needed))), budgets.trace);
-  }
+  const text = shortestTrace(result, { budget: budgets.trace, count: lineCounter(tokenizer), outcome: includeOutcome });
+  return withoutMiddle(tokenizer.encode(text), budgets.trace);
 }
 
 /**
  * Tokens of a text, line by line: the search for what fits asks about the same lines hundreds of times. A merge across a line break would
  * make the count a little too high, which costs a token of room.
  */
-function lineCounter(tokenizer: Tokenizer): (text: string) => number {
+export function lineCounter(tokenizer: Tokenizer): (text: string) => number {
   const known = new Map<string, number>();
   const ofLine = (line: string) => {
     let tokens = known.get(line);

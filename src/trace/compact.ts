@@ -36,6 +36,17 @@ export interface CompactOptions {
   outcome?: boolean;
 }
 
+/** As `compactTrace`, but where what is never given up does not fit, the text is that long and no error. */
+export function shortestTrace(result: ProgramResult, options: CompactOptions): string {
+  try {
+    return compactTrace(result, options);
+  } catch (error) {
+    const needed = (error as Error).message.match(/^Cannot fit the trace .* need (\d+)$/)?.[1];
+    if (needed === undefined) throw error;
+    return compactTrace(result, { ...options, budget: Number(needed) });
+  }
+}
+
 /**
  * The execution lines and the `Test Result:` line of a result, each ended by a newline, within the budget.
  *

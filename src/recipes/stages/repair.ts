@@ -3,6 +3,7 @@ import { isSolved } from "../../eval/outcomes.ts";
 import type { ReportTable } from "../../eval/report.ts";
 import { meanInterval, pairedInterval } from "../../eval/statistics.ts";
 import { findBugs, REPAIR_VIEWS, repairProblems, repairRows, type RepairView } from "../repair.ts";
+import { lineCounter } from "../reward_input.ts";
 import { sampleTraced } from "../rollout.ts";
 import type { Run, RunEvent, Stage } from "../run.ts";
 import type { CompletionRow } from "../sequences.ts";
@@ -17,7 +18,7 @@ export const repair: Stage = {
   async *run(run, signal) {
     const { config, pool, store, tokenizer, evalProblems, trainProblems } = run;
     const { bugsPerProblem, shots, traceTokens } = config.repair;
-    const options = { traceTokens, count: (text: string) => tokenizer.encode(text).length };
+    const options = { traceTokens, count: lineCounter(tokenizer) };
     yield { type: "stage", name: "repair", detail: "finding programs to repair", seconds: null };
     const bugs = await findBugs(pool, evalProblems, await store.samples(evaluationSet(null)), bugsPerProblem);
     if (bugs.length < 2) throw new Error(`Cannot repair: ${bugs.length} programs fail, 2 are the least`);
