@@ -145,6 +145,12 @@ export async function startRewardNetwork(
 ): Promise<RewardNetwork> {
   if (from === undefined) return newRewardNetwork(gpu, rewardShape(config, tokenizer), config.head, config.seed);
   const network = await loadRewardNetwork(host, gpu, from, { head: config.head, seed: config.seed, training: true });
+  const { V } = network.body.model.config;
+  if (tokenizer.vocabSize > V) {
+    throw new Error(
+      `Cannot train a reward model from ${from}: the tokenizer has ${tokenizer.vocabSize} tokens, its config.json ${V}`,
+    );
+  }
   if (network.longest < longestInput(config)) {
     throw new Error(
       `Cannot train a reward model from ${from}: it has room for ${network.longest} tokens, the budgets need ` +

@@ -223,6 +223,11 @@ describe("a folder", () => {
     for (const [name, { data }] of weights) expect(one.get(name)!.data, name).toEqual(data);
     expect(one.get("score.weight")!.data).not.toEqual(two.get("score.weight")!.data);
     expect(one.get("score.bias")!.data).toEqual(Float32Array.of(0));
+    // Tokens of another vocabulary would be read as whatever stands at their numbers.
+    const other = { ...SPECIAL, vocabSize: policy.config.V + 1 };
+    await expect(startRewardNetwork(host, gpu, config, other, "policy")).rejects.toThrow(
+      `Cannot train a reward model from policy: the tokenizer has ${policy.config.V + 1} tokens, its config.json`,
+    );
   });
 
   test("with too few positions for the budgets is refused", async () => {

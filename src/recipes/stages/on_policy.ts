@@ -4,6 +4,7 @@ import { programJob } from "../../data/problem.ts";
 import type { ReportTable } from "../../eval/report.ts";
 import { toJsonl } from "../../files/jsonl.ts";
 import { denseCredit } from "../dense.ts";
+import { destroyWeights } from "../../model/weights.ts";
 import { trainGrpo } from "../grpo.ts";
 import { neuralReward } from "../neural_reward.ts";
 import type { Monitor, OnPolicyEvent, OnPolicyGiven } from "../on_policy.ts";
@@ -13,6 +14,7 @@ import { type Reward, rewardOf } from "../rewards.ts";
 import { Stopped } from "../rollout.ts";
 import type { Run, RunEvent, Stage, StageResult } from "../run.ts";
 import type { RunConfig } from "../run_config.ts";
+import { rewardTokenizer } from "./reward_model.ts";
 import { saveTrained } from "./trained.ts";
 
 type Trainer = (run: Run, given: OnPolicyGiven, signal?: AbortSignal) => AsyncGenerator<OnPolicyEvent>;
@@ -61,54 +63,65 @@ async function* learn(
   yield { type: "stage", name: stage, detail, seconds: null };
   const policy = await run.policy();
   const score = name === "rm" ? await rewardModel(run) : undefined;
-  const reward = rewardOf(name, { fill, clamp, order, score, seed: config.seed });
-  const monitor = config.monitor.on ? await hackMonitor(run) : undefined;
-  const given: OnPolicyGiven = {
-    ...{ host, pool, policy, tokenizer, problems, reward, monitor },
-    checkpoints: `${run.folder(stage)}/checkpoints`,
-    dense: kind === "none" ? undefined : denseCredit(kind, { pool, tokenizer, seed: config.seed, kappa }),
-  };
-  let tokensPerSecond: number | undefined;
-  let halted: string | null = null;
-  for await (const event of trainer(run, given, signal)) {
-    if (event.type === "stopped") throw new Stopped();
-    if (event.type === "rollout") {
-      // For people: what was sampled in the newest iteration, and what it scored.
-      const rows = event.experiences.map(({ problem, sample, trace }, i) => ({
-        iteration: event.iteration,
-        problem: problem.id,
-        code: sample.completion,
-        verdict: sample.result.verdict,
-        score: event.scores[i],
-        trace,
-      }));
-      await host.write(`${run.folder(stage)}/samples/${String(event.iteration).padStart(5, "0")}.jsonl`, toJsonl(rows));
-      continue;
+  try {
+    const reward = rewardOf(name, { fill, clamp, order, score, seed: config.seed });
+    const monitor = config.monitor.on ? await hackMonitor(run) : undefined;
+    const given: OnPolicyGiven = {
+      ...{ host, pool, policy, tokenizer, problems, reward, monitor },
+      checkpoints: `${run.folder(stage)}/checkpoints`,
+      dense: kind === "none" ? undefined : denseCredit(kind, { pool, tokenizer, seed: config.seed, kappa }),
+    };
+    let tokensPerSecond: number | undefined;
+    let halted: { step: number; reason: string } | null = null;
+    for await (const event of trainer(run, given, signal)) {
+      if (event.type === "stopped") throw new Stopped();
+      if (event.type === "rollout") {
+        // For people: what was sampled in the newest iteration, and what it scored.
+        const rows = event.experiences.map(({ problem, sample, trace }, i) => ({
+          iteration: event.iteration,
+          problem: problem.id,
+          code: sample.completion,
+          verdict: sample.result.verdict,
+          score: event.scores[i],
+          trace,
+        }));
+        await host.write(
+          `${run.folder(stage)}/samples/${String(event.iteration).padStart(5, "0")}.jsonl`,
+          toJsonl(rows),
+        );
+        continue;
+      }
+      yield { stage, ...event };
+      if (event.type === "halted") halted = event;
+      if (event.type !== "step") continue;
+      await store.addMetrics(stage, event.step, event.metrics);
+      tokensPerSecond = event.tokensPerSecond;
     }
-    yield { stage, ...event };
-    if (event.type === "halted") halted = event.reason;
-    if (event.type !== "step") continue;
-    await store.addMetrics(stage, event.step, event.metrics);
-    tokensPerSecond = event.tokensPerSecond;
+    await saveTrained(run, stage, policy);
+    return {
+      detail: halted === null ? detail : `${detail}; stopped by the monitor`,
+      steps: halted?.step ?? config[stage].iterations,
+      tokensPerSecond,
+      tables: [await hackTable(run, stage)],
+      notes: halted === null ? [] : [`${stage} was stopped by the hack monitor: ${halted.reason}.`],
+    };
+  } finally {
+    score?.free();
   }
-  await saveTrained(run, stage, policy);
-  if (score) score.free();
-  return {
-    detail: halted === null ? detail : `${detail}; stopped by the monitor`,
-    steps: config[stage].iterations,
-    tokensPerSecond,
-    tables: [await hackTable(run, stage)],
-    notes: halted === null ? [] : [`${stage} was stopped by the hack monitor: ${halted}.`],
-  };
 }
 
 async function rewardModel(run: Run): Promise<Reward & { free(): void }> {
-  const { gpu, host, tokenizer } = run;
+  const { gpu, host } = run;
   const folder = `${run.folder("rm")}/model`;
   if (!await host.exists(folder)) throw new Error(`Cannot reward by rm: there is no ${folder}; stage rm comes first`);
   const model = await loadReward(host, gpu, folder);
-  const reward = neuralReward({ model, tokenizer, clamp: false }); // rewardOf clamps
-  return Object.assign(reward, { free: () => reward.destroy() });
+  const reward = neuralReward({ model, tokenizer: await rewardTokenizer(run), clamp: false }); // rewardOf clamps
+  return Object.assign(reward, {
+    free() {
+      reward.destroy();
+      destroyWeights(model.network.trained.weights);
+    },
+  });
 }
 
 /** Watches every iteration; what it carries goes into checkpoints. */

@@ -1,4 +1,5 @@
 /** ETA-RM: trains a reward model on the run's pairs and measures it on problems that it has not seen. */
+import { loadTokenizer, type Tokenizer } from "../../data/tokenizer.ts";
 import type { ReportTable } from "../../eval/report.ts";
 import { shuffled, uniformStream } from "../../model/philox.ts";
 import { destroyWeights } from "../../model/weights.ts";
@@ -7,7 +8,7 @@ import { saveReward, startRewardNetwork, trainReward } from "../reward_model.ts"
 import { ownTest, rewardPairs, sameTest, STRATA } from "../reward_pairs.ts";
 import { normalisation, type RewardReport, rewardReport, scorePairs } from "../reward_report.ts";
 import { createRewardScorer } from "../reward_step.ts";
-import type { Stage } from "../run.ts";
+import type { Run, Stage } from "../run.ts";
 import { PAIR_SET } from "./pairs.ts";
 import { TRAIN_SET } from "./sample.ts";
 import { logged } from "./trained.ts";
@@ -19,12 +20,18 @@ const HELD = 0.25;
 const VALIDATION = 0.125;
 const SPLIT_STREAM = 3000;
 
+/** A reward model from scratch reads the policy's tokens, one from a folder those of its own vocabulary. */
+export async function rewardTokenizer({ config, host, tokenizer }: Run): Promise<Tokenizer> {
+  return config.rm.from === "" ? tokenizer : await loadTokenizer(host, config.rm.from);
+}
+
 export const rm: Stage = {
   name: "rm",
   needs: ["pairs"],
   settings: ({ rm }) => rm,
   async *run(run, signal) {
-    const { config, gpu, host, pool, store, tokenizer, trainProblems } = run;
+    const { config, gpu, host, pool, store, trainProblems } = run;
+    const tokenizer = await rewardTokenizer(run);
     const { from, test, ...settings } = { ...config.rm, seed: config.seed };
     const [samples, rows] = [await store.samples(TRAIN_SET), await store.pairs(PAIR_SET)];
     yield { type: "stage", name: "rm", detail: `${settings.steps} steps on ${rows.length} pairs`, seconds: null };
@@ -65,7 +72,7 @@ export const rm: Stage = {
     scorer.destroy();
     const { budgets, includeOutcome } = settings;
     const model = { network, layout: { budgets, includeOutcome }, gain, bias, temperature: report.temperature };
-    await saveReward(host, model, `${run.folder("rm")}/model`, run.modelDir);
+    await saveReward(host, model, `${run.folder("rm")}/model`, from === "" ? run.modelDir : from);
     destroyWeights(network.trained.weights);
     return {
       detail: `${settings.steps} steps, ${percent(report.all.accuracy)} of ${held.length} held-out pairs right`,
