@@ -14,7 +14,15 @@ export { type CompletionRow, tokenizeRows } from "./recipes/sequences.ts";
 export { loadTokenizer, type Tokenizer } from "./data/tokenizer.ts";
 export { parseJsonl, toJsonl } from "./files/jsonl.ts";
 export { sha256 } from "./files/sha256.ts";
-export { openRun, type Run, type RunEvent, type RunGiven, runStages, type Stage } from "./recipes/run.ts";
+export {
+  openRun,
+  requireUnchanged,
+  type Run,
+  type RunEvent,
+  type RunGiven,
+  runStages,
+  type Stage,
+} from "./recipes/run.ts";
 export { writeReport } from "./recipes/run_report.ts";
 export { choices, defaults, type RunConfig } from "./recipes/run_config.ts";
 export {
@@ -22,11 +30,20 @@ export {
   type RecipeName,
   RECIPES,
   recipeSettings,
+  SETTLED_STAGES,
   STAGE_COMMANDS,
   TRAINING_STAGES,
 } from "./recipes/recipes.ts";
 export { evaluate } from "./recipes/stages/evaluate.ts";
-export { hint, leafNames, numberKind, parseAssignment, type Settings, withSettings } from "./recipes/settings.ts";
+export {
+  differing,
+  hint,
+  leafNames,
+  numberKind,
+  parseAssignment,
+  type Settings,
+  withSettings,
+} from "./recipes/settings.ts";
 export { Stopped } from "./recipes/rollout.ts";
 export { DPO, type DpoConfig, type DpoPair, LOSS_DEFAULTS, trainDpo } from "./recipes/dpo.ts";
 export { KTO, type KtoConfig, trainKto } from "./recipes/kto.ts";

@@ -1,5 +1,5 @@
 /** Where a run lives: new folders, unfinished runs to go on with, finished ones to leave alone. */
-import { leafNames, type Settings } from "../mod.ts";
+import { differing, type Settings } from "../mod.ts";
 import { denoHost } from "../host/deno.ts";
 
 /** What a run folder's config.json holds: every setting, where problems and model come from, and the hash of its weights. */
@@ -37,18 +37,6 @@ export async function chooseFolder(
 
 export async function writeRecord(dir: string, record: RunRecord): Promise<void> {
   await denoHost().write(`${dir}/config.json`, JSON.stringify(record, null, 2) + "\n");
-}
-
-/** The first setting in which two records differ, as text; null if there is none. */
-export function differing(known: RunRecord, wanted: RunRecord): { name: string; was: string; is: string } | null {
-  const names = [...new Set([...leafNames(wanted), ...leafNames(known)])];
-  const text = (record: RunRecord, name: string) =>
-    JSON.stringify(
-      name.split(".").reduce<unknown>((inner, part) => (inner as Record<string, unknown>)?.[part], record),
-    ) ??
-      "not set";
-  const name = names.find((name) => text(known, name) !== text(wanted, name));
-  return name === undefined ? null : { name, was: text(known, name), is: text(wanted, name) };
 }
 
 /** An object from a file that this program wrote; the error names it. */

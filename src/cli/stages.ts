@@ -6,10 +6,13 @@
 import type { Command } from "commander";
 import {
   defaults,
+  differing,
   evaluate,
+  requireUnchanged,
   type Run,
   runStages,
   type Settings,
+  SETTLED_STAGES,
   type Stage,
   STAGE_COMMANDS,
   TRAINING_STAGES,
@@ -28,7 +31,7 @@ import {
   weightsHash,
   withRun,
 } from "./run.ts";
-import { differing, parseJson, writeRecord } from "./run_folder.ts";
+import { parseJson, writeRecord } from "./run_folder.ts";
 import { finish } from "./show.ts";
 
 export interface StageOptions extends MachineOptions {
@@ -93,8 +96,9 @@ export async function runStage(
   options: StageOptions,
   flags: readonly Flag[],
 ): Promise<void> {
-  await inFolder(command, options, flags, [STAGE_COMMANDS[name].stage], async function* (run, signal) {
-    yield* runStages(run, [STAGE_COMMANDS[name].stage], signal);
+  const stages = [STAGE_COMMANDS[name].stage];
+  await inFolder(command, options, flags, stages, async function* (run, signal) {
+    yield* runStages(run, stages, signal);
     const record = await run.record(STAGE_COMMANDS[name].stage.name);
     if (options.json) console.log(JSON.stringify({ dir: options.run, stage: name, ...record }));
   });
@@ -140,6 +144,7 @@ async function inFolder(
   const host = denoHost();
   const dir = options.run;
   const path = `${dir}/config.json`;
+  const begun = await host.exists(`${dir}/run.db`);
   let before = ALL;
   let known: Settings | null = null;
   if (await host.exists(path)) {
@@ -150,7 +155,11 @@ async function inFolder(
   if (options.printConfig) return console.log(JSON.stringify(settings, null, 2));
   const subject = settings as unknown as Subject;
   const weights = await weightsHash(subject.model);
-  if (known) {
+  const needs = stages.flatMap((stage) => stage.needs.map((name) => ({ stage: stage.name, name })));
+  if (!begun && needs.length > 0) {
+    throw new Error(`Cannot run stage ${needs[0].stage} in ${dir}: stage ${needs[0].name} comes first`);
+  }
+  if (known && begun) {
     const about = (record: Settings) =>
       Object.fromEntries([...Object.keys(SUBJECT), "seed", "weights"].map((name) => [name, record[name]]));
     const other = differing(about(known), about({ ...settings, weights }));
@@ -160,6 +169,11 @@ async function inFolder(
       );
     }
   }
-  await writeRecord(dir, { ...known?.recipe === undefined ? {} : { recipe: known.recipe }, ...settings, weights });
-  await withRun(dir, subject, settings, options, stages, work, `--run ${dir}`);
+  const record = { ...known?.recipe === undefined ? {} : { recipe: known.recipe }, ...settings, weights };
+  await withRun(dir, subject, settings, options, stages, async function* (run, signal, progress) {
+    // A command that is refused leaves the settings as they were: what was done here was done with those.
+    await requireUnchanged(run, stages.length > 0 ? stages : [evaluate(null)], SETTLED_STAGES);
+    await writeRecord(dir, record);
+    yield* work(run, signal, progress);
+  }, `--run ${dir}`);
 }

@@ -75,7 +75,7 @@ async function recipeOf(args: readonly string[]): Promise<RecipeName> {
   const file = given("--config");
   const config = file === undefined ? undefined : await readConfig(file) as { recipe?: unknown } | null;
   const name = given("--recipe") ?? config?.recipe;
-  if (typeof name === "string" && name in RECIPES) return name as RecipeName;
+  if (typeof name === "string" && Object.hasOwn(RECIPES, name)) return name as RecipeName;
   if (given("--recipe") === undefined && name !== undefined) {
     throw new Error(
       `Cannot read ${file}: "recipe" is ${JSON.stringify(name)}, not one of ${Object.keys(RECIPES).join(", ")}`,
@@ -87,7 +87,6 @@ async function recipeOf(args: readonly string[]): Promise<RecipeName> {
 async function runTrain(name: RecipeName, settings: Settings, options: TrainOptions): Promise<void> {
   const recipe: Recipe = RECIPES[name];
   const subject = settings as unknown as Subject;
-  checkSampling(settings);
   const wanted = { ...settings, weights: await weightsHash(subject.model) };
   const label = subject.data.split("/").at(-1)!.replace(/\.jsonl(\.gz)?$/, "");
   const { dir, fresh } = await chooseFolder(options.out, `runs/${label}-${name}-seed${settings.seed}`, wanted);
@@ -99,10 +98,4 @@ async function runTrain(name: RecipeName, settings: Settings, options: TrainOpti
     yield event;
     if (event.type === "report") finish(event.report, dir, options.json, progress);
   }, `--out ${dir}`);
-}
-
-function checkSampling(settings: Settings): void {
-  const { topP, temperature } = settings.sample as { topP: number; temperature: number };
-  if (!(topP > 0 && topP <= 1)) throw new Error(`Cannot train: topP is ${topP}, not in (0, 1]`);
-  if (temperature < 0) throw new Error(`Cannot train: temperature is ${temperature}, below 0`);
 }

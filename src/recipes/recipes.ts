@@ -139,5 +139,8 @@ export const STAGE_COMMANDS = {
   grpo: { stage: grpo, sections: ["grpo", "reward", "dense", "monitor", "lora"], help: "train with GRPO or RLOO" },
 } as const satisfies Record<string, { stage: Stage; sections: readonly SectionName[]; help: string }>;
 
+/** Stages whose settings cannot change in a folder once they are done: of how programs are drawn, each set keeps its own. */
+export const SETTLED_STAGES: readonly Stage[] = [pairs, rm, sft, rft, kto, dpo, rounds, ppo, grpo];
+
 /** Stages that leave a policy, in the order in which `eval` prefers the newest. */
 export const TRAINING_STAGES = [sft, rft, kto, dpo, rounds, ppo, grpo].map(({ name }) => name);

@@ -22,6 +22,7 @@ import { predict, type Prediction, requireMemory, type Workload } from "./predic
 import type { RolloutProgress } from "./rollout.ts";
 import type { RunConfig } from "./run_config.ts";
 import { promptTokens } from "./sequences.ts";
+import { differing, type Settings } from "./settings.ts";
 
 export interface RunGiven {
   host: Host;
@@ -216,32 +217,75 @@ export function possibleLengths({ config, shape, tokenizer, trainProblems }: Run
   return bucketsBetween(Math.min(...prompts), most, shape.maxPositions);
 }
 
-/** Runs those stages that are not done. Error: a stage was done in this folder with other settings. */
+/** What a stage depends on, and the hash of that. Error: a stage that it builds on is not done. */
+async function keyOf(run: Run, stage: Stage): Promise<{ key: string; settings: unknown }> {
+  const needed = await Promise.all(stage.needs.map(async (name) => {
+    const record = await run.record(name);
+    if (!record) throw new Error(`Cannot run stage ${stage.name} in ${run.dir}: stage ${name} comes first`);
+    return record.key;
+  }));
+  const problems = await sha256(JSON.stringify([run.trainProblems, run.evalProblems]));
+  const identity = JSON.stringify([run.modelId, problems, run.config.seed]);
+  const settings = stage.settings(run.config);
+  return { key: await sha256(JSON.stringify([identity, stage.name, settings, needed])), settings };
+}
+
+/** What a stage was begun with, whether or not it came to its end. */
+const begunKey = (stage: Stage) => `begun ${stage.name}`;
+
+/**
+ * The key of a stage. Errors: a stage before it is missing; it was done, or trained for a while, in this folder with other settings:
+ * its checkpoints are not those of a run with these.
+ */
+async function requireSame(run: Run, stage: Stage): Promise<{ key: string; settings: unknown }> {
+  const { key, settings } = await keyOf(run, stage);
+  const begun = await run.store.meta(begunKey(stage)) as { key: string; settings: unknown } | null;
+  const done = await run.record(stage.name);
+  const known = done?.key ?? begun?.key ?? key;
+  if (known === key || (!done && !await run.host.exists(run.folder(stage.name)))) return { key, settings };
+  const other = begun &&
+    differing({ [stage.name]: begun.settings } as Settings, { [stage.name]: settings } as Settings);
+  const which = other ? ` (${other.name} was ${other.was} and is ${other.is} now)` : "";
+  const [how, way] = done ? ["done", ""] : ["begun", `remove ${run.folder(stage.name)} to begin it anew, or `];
+  throw new Error(
+    `Cannot run stage ${stage.name} in ${run.dir}: it was ${how} there with other settings${which}; ${way}choose another folder`,
+  );
+}
+
+/**
+ * To be called before the settings of a folder are changed. Errors: as of runStages for the first of `stages`; a stage of `others` was
+ * done there with other settings, which a report would then show wrongly.
+ */
+export async function requireUnchanged(run: Run, stages: readonly Stage[], others: readonly Stage[]): Promise<void> {
+  if (stages.length > 0) await requireSame(run, stages[0]);
+  for (const stage of others) {
+    const begun = await run.store.meta(begunKey(stage)) as { settings: unknown } | null;
+    if (!begun || !await run.record(stage.name)) continue;
+    const now = stage.settings(run.config);
+    const other = differing({ [stage.name]: begun.settings } as Settings, { [stage.name]: now } as Settings);
+    if (!other) continue;
+    throw new Error(
+      `Cannot change ${run.dir}: stage ${stage.name} was done there with other settings (${other.name} was ${other.was} ` +
+        `and is ${other.is} now); choose another folder`,
+    );
+  }
+}
+
+/** Runs those stages that are not done. Error: a stage was done or begun in this folder with other settings. */
 export async function* runStages(
   run: Run,
   stages: readonly Stage[],
   signal?: AbortSignal,
 ): AsyncGenerator<RunEvent> {
-  const problems = await sha256(JSON.stringify([run.trainProblems, run.evalProblems]));
-  const identity = JSON.stringify([run.modelId, problems, run.config.seed]);
   for (const prediction of run.predictions) yield { type: "memory", prediction };
   for (const stage of stages) {
-    const needed = await Promise.all(stage.needs.map(async (name) => {
-      const record = await run.record(name);
-      if (!record) throw new Error(`Cannot run stage ${stage.name} in ${run.dir}: stage ${name} comes first`);
-      return record.key;
-    }));
-    const key = await sha256(JSON.stringify([identity, stage.name, stage.settings(run.config), needed]));
+    const { key, settings } = await requireSame(run, stage);
     const known = await run.record(stage.name);
-    if (known && known.key !== key) {
-      throw new Error(
-        `Cannot run stage ${stage.name} in ${run.dir}: it was done there with other settings; choose another folder`,
-      );
-    }
     if (known) {
       yield { type: "stage", name: stage.name, detail: `${known.detail} (done before)`, seconds: known.seconds };
       continue;
     }
+    await run.store.setMeta(begunKey(stage), { key, settings });
     // Time of an earlier, interrupted session counts too.
     const begun = performance.now();
     const spentKey = `spent ${stage.name}`;

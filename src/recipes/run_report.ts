@@ -29,7 +29,9 @@ export async function writeReport(
   const notes = [...run.notes, ...records.flatMap(([, { notes }]) => notes ?? [])];
   const sets = [evaluationSet(null), ...trained === null ? [] : [evaluationSet(trained)]]
     .filter((set) => records.some(([name]) => name === set));
-  const evaluated = await Promise.all(sets.map((set) => store.samples(set)));
+  // An interrupted command may have asked for more of them.
+  const asked = ({ index }: Sample) => index < config.sample.samples;
+  const evaluated = await Promise.all(sets.map(async (set) => (await store.samples(set)).filter(asked)));
   const { evaluations, remarks } = evaluate(run, evaluated);
   notes.push(...remarks);
   const [before, after] = evaluations;

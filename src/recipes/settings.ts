@@ -18,6 +18,16 @@ const COUNTS = new Set([
 ]);
 const FROM_ZERO = new Set(["seed", "warmup", "topK", "checkpointEvery", "rank", "shots", "evalProblems", "validation"]);
 
+const FROM_0 = { holds: (value: number) => value >= 0, wanted: "a number from 0" };
+/** What the other numbers may be, where nobody would say otherwise. */
+const RANGES: Readonly<Record<string, { holds: (value: number) => boolean; wanted: string }>> = {
+  topP: { holds: (value) => value > 0 && value <= 1, wanted: "above 0 and at most 1" },
+  kappa: { holds: (value) => value >= 0 && value <= 1, wanted: "from 0 to 1" },
+  temperature: FROM_0,
+  learningRate: FROM_0,
+  weightDecay: FROM_0,
+};
+
 /** Texts that are one of a list, by the name of the setting, with its section where two sections differ. */
 export type Choices = Readonly<Record<string, readonly string[]>>;
 
@@ -49,7 +59,9 @@ export function withSettings<T extends object>(
     const merged: Record<string, Value | Settings> = { ...base };
     for (const [name, value] of Object.entries(over)) {
       const full = path === "" ? name : `${path}.${name}`;
-      if (!(name in base)) throw new Error(`Cannot read ${from}: "${full}" is no setting${hint(full, names)}`);
+      if (!Object.hasOwn(base, name)) {
+        throw new Error(`Cannot read ${from}: "${full}" is no setting${hint(full, names)}`);
+      }
       const known = base[name];
       merged[name] = isObject(known)
         ? merge(known as Settings, value, full)
@@ -85,6 +97,18 @@ export function leafNames(settings: Settings, path = ""): string[] {
   });
 }
 
+/** The first setting in which the two differ, with both values as text; null if there is none. */
+export function differing(known: Settings, wanted: Settings): { name: string; was: string; is: string } | null {
+  const names = [...new Set([...leafNames(wanted), ...leafNames(known)])];
+  const text = (record: Settings, name: string) =>
+    JSON.stringify(
+      name.split(".").reduce<unknown>((inner, part) => (inner as Record<string, unknown>)?.[part], record),
+    ) ??
+      "not set";
+  const name = names.find((name) => text(known, name) !== text(wanted, name));
+  return name === undefined ? null : { name, was: text(known, name), is: text(wanted, name) };
+}
+
 function checked(known: Value, value: unknown, name: string, from: string, choices: Choices): Value {
   const fail = (wanted: string) => new Error(`Cannot read ${from}: "${name}" is ${shown(value)}, not ${wanted}`);
   const last = name.split(".").at(-1)!;
@@ -103,6 +127,8 @@ function checked(known: Value, value: unknown, name: string, from: string, choic
     if (kind !== "any" && !(Number.isInteger(value) && value >= (kind === "from 0" ? 0 : 1))) {
       throw fail(`a whole number ${kind}`);
     }
+    const range = RANGES[last];
+    if (range && !range.holds(value)) throw fail(range.wanted);
     return value;
   }
   const allowed = choices[name] ?? choices[last];

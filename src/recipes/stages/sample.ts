@@ -35,11 +35,16 @@ export const draw: Stage = {
       streamBase: STREAMS,
       traced: false,
     }, signal);
-    return { detail: `${samples.length} programs, ${samples.filter(isSolved).length} pass`, tokensPerSecond };
+    const data: DrawData = { each: run.config.sample.samples };
+    return { detail: `${samples.length} programs, ${samples.filter(isSolved).length} pass`, tokensPerSecond, data };
   },
 };
 
 const DRAWN_SET = "drawn";
+/** Programs of a problem. */
+interface DrawData {
+  each: number;
+}
 /** Programs that wait for an interpreter at a time, and are written together. */
 const BATCH = 64;
 
@@ -48,8 +53,10 @@ export const trace: Stage = {
   name: sample.name,
   needs: [draw.name],
   settings: () => ({}),
-  async *run({ pool, store, trainProblems }, signal) {
-    const drawn = await store.samples(DRAWN_SET);
+  async *run({ pool, store, trainProblems, record }, signal) {
+    const { each = Infinity } = ((await record(draw.name))!.data ?? {}) as Partial<DrawData>;
+    // An interrupted command may have asked for more of them.
+    const drawn = (await store.samples(DRAWN_SET)).filter(({ index }) => index < each);
     const problems = new Map(trainProblems.map((problem) => [problem.id, problem]));
     const done = await store.indices(TRAIN_SET);
     const open = drawn.filter(({ problemId, index }) => !done.get(problemId)?.has(index));
