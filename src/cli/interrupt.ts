@@ -3,8 +3,6 @@ export function interruptSignal(): AbortSignal {
   const controller = new AbortController();
   Deno.addSignalListener("SIGINT", () => {
     if (controller.signal.aborted) Deno.exit(130);
-    // On a terminal the live line, and the ^C behind it, stay.
-    console.error(`${Deno.stderr.isTerminal() ? "\n" : ""}stopping at the next safe point; Ctrl-C again stops at once`);
     controller.abort();
   });
   return controller.signal;

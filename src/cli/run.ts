@@ -79,6 +79,7 @@ export async function withRun(
   const progress = terminalProgress();
   await ensureAdapter();
   const signal = interruptSignal();
+  signal.addEventListener("abort", () => progress.log("stopping at the next safe point; Ctrl-C again: at once"));
   const gpu = await openTunedGpu(options, dir);
   await pinChoices(gpu, dir);
   progress.log(`${gpu.adapterName}`);

@@ -233,6 +233,12 @@ async function keyOf(run: Run, stage: Stage): Promise<{ key: string; settings: u
 /** What a stage was begun with, whether or not it came to its end. */
 const begunKey = (stage: Stage) => `begun ${stage.name}`;
 
+/** The first setting that differs, with its section, or the stage for want of one. */
+function changed(stage: Stage, was: unknown, is: unknown): ReturnType<typeof differing> {
+  const other = differing((was ?? {}) as Settings, is as Settings);
+  return other && { ...other, name: other.name.includes(".") ? other.name : `${stage.name}.${other.name}` };
+}
+
 /**
  * The key of a stage. Errors: a stage before it is missing; it was done, or trained for a while, in this folder with other settings:
  * its checkpoints are not those of a run with these.
@@ -243,8 +249,7 @@ async function requireSame(run: Run, stage: Stage): Promise<{ key: string; setti
   const done = await run.record(stage.name);
   const known = done?.key ?? begun?.key ?? key;
   if (known === key || (!done && !await run.host.exists(run.folder(stage.name)))) return { key, settings };
-  const other = begun &&
-    differing({ [stage.name]: begun.settings } as Settings, { [stage.name]: settings } as Settings);
+  const other = begun && changed(stage, begun.settings, settings);
   const which = other ? ` (${other.name} was ${other.was} and is ${other.is} now)` : "";
   const [how, way] = done ? ["done", ""] : ["begun", `remove ${run.folder(stage.name)} to begin it anew, or `];
   throw new Error(
@@ -261,8 +266,7 @@ export async function requireUnchanged(run: Run, stages: readonly Stage[], other
   for (const stage of others) {
     const begun = await run.store.meta(begunKey(stage)) as { settings: unknown } | null;
     if (!begun || !await run.record(stage.name)) continue;
-    const now = stage.settings(run.config);
-    const other = differing({ [stage.name]: begun.settings } as Settings, { [stage.name]: now } as Settings);
+    const other = changed(stage, begun.settings, stage.settings(run.config));
     if (!other) continue;
     throw new Error(
       `Cannot change ${run.dir}: stage ${stage.name} was done there with other settings (${other.name} was ${other.was} ` +

@@ -25,7 +25,7 @@ function stage(stops: { now: boolean }, leaves = true): Stage {
   return {
     name: "dpo",
     needs: [],
-    settings: ({ dpo }) => dpo,
+    settings: ({ dpo, pairs: { mask } }) => ({ dpo, mask }),
     async *run(run) {
       yield { type: "stage", name: "dpo", detail: "", seconds: null };
       if (leaves) await host.write(`${run.folder("dpo")}/checkpoints/latest.json`, "{}");
