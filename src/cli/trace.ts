@@ -71,7 +71,7 @@ export function addTrace(program: Command): void {
     )
     .optionsGroup("A run folder:")
     .option("--run <dir>", "trace what etalon sample left there: the stage between sample and pairs")
-    .optionsGroup("Both:")
+    .optionsGroup("Without --run:")
     .addOption(new Option("--limit-steps <n>", "line events of one test").argParser(parsePositive))
     .addOption(new Option("--limit-wall <seconds>", "clock of one program").argParser(parseNumber))
     .addHelpText(
@@ -111,8 +111,11 @@ Exit codes: 0 passed (or the set is done), 1 failed, 2 could not be run, 130 int
 function checkWords(command: Command, file: string | undefined, options: TraceOptions): void {
   const given = (names: string[]) => names.filter((name) => command.getOptionValueSource(name) === "cli");
   if (options.run !== undefined) {
-    const [stray] = given([...ONE, ...MANY].filter((name) => name !== "json" && name !== "workers"));
-    if (stray || file !== undefined) throw new Error(`Cannot use ${stray ? `--${stray}` : file} with --run`);
+    const own = [...ONE, ...MANY].filter((name) => name !== "json" && name !== "workers");
+    const [stray] = given([...own, "limitSteps", "limitWall"]).map((name) =>
+      `--${name.replace(/[A-Z]/, "-$&").toLowerCase()}`
+    );
+    if (stray || file !== undefined) throw new Error(`Cannot use ${stray ?? file} with --run`);
     return;
   }
   const many = options.candidates !== undefined;
