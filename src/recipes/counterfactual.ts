@@ -6,7 +6,7 @@
  * on winners (Pal et al. 2024, "Smaug: Fixing Failure Modes of Preference Optimisation with DPO-Positive").
  */
 import type { Pair, Sample } from "../data/pairs.ts";
-import { description, type Problem, programJob, programText } from "../data/problem.ts";
+import { askedText, description, type Problem, programJob, programText } from "../data/problem.ts";
 import { codeTokens, editDistance, normalisedCode } from "../trace/code_tokens.ts";
 import { causalLines, type Judge, type Repair, repair } from "../trace/counterfactual.ts";
 import { splitLines } from "../trace/line_diff.ts";
@@ -155,7 +155,7 @@ export function repairPairs(
       rejected: loser.index,
       reason: "repair" as const,
       margin: 1,
-      prompt: problem.prompt,
+      prompt: askedText(problem),
       chosenText: completion,
       rejectedText: loser.completion,
       hunks,

@@ -81,6 +81,8 @@ test("failing samples are repaired by the nearest passing one, each program once
     found.filter(({ repair }) => repair.minimal!.length === 1).map(({ problemId, loser }) => [problemId, loser]),
   );
   expect(pairs[0]).toMatchObject({ reason: "repair", margin: 1, chosenText: body, rejectedText: codes[2], hunks: 1 });
+  const asked = problems.map((each) => ({ ...each, ask: "Write it." }));
+  expect(new Set(repairPairs(asked, samples, found).map(({ prompt }) => prompt))).toEqual(new Set(["Write it."]));
   const rows = await repairRows(pool, problems, samples, found);
   expect(rows.length).toBe(found.length);
   expect(rows[0].buggy).toBe(programText(problems[0], codes[2]));

@@ -6,6 +6,7 @@ import { type Counterfactual, counterfactualRepairs, repairPairs } from "../coun
 import { type DpoPair, trainDpo } from "../dpo.ts";
 import { paddingShares } from "../packing.ts";
 import type { PairRow } from "../preferences.ts";
+import { Stopped } from "../rollout.ts";
 import { possibleLengths, type Run, type RunEvent, type Stage } from "../run.ts";
 import { promptTokens, tokenizeRow } from "../sequences.ts";
 import { PAIR_SET } from "./pairs.ts";
@@ -42,7 +43,7 @@ export const dpo: Stage = {
     const samples = new Map(
       (await store.samples(TRAIN_SET)).map((sample) => [`${sample.problemId}#${sample.index}`, sample]),
     );
-    const weights = yield* maskedLosers(run, rows, samples);
+    const weights = yield* maskedLosers(run, rows, samples, signal);
     const sampled = rows.map((row, i): DpoPair => {
       const prompt = promptTokens(tokenizer, row.prompt);
       const of = (index: number) => ({
@@ -56,7 +57,7 @@ export const dpo: Stage = {
         ...row.labelSmoothing === undefined ? {} : { labelSmoothing: row.labelSmoothing },
       };
     });
-    const minimal = config.pairs.minimalPairs ? yield* minimalPairs(run, [...samples.values()]) : [];
+    const minimal = config.pairs.minimalPairs ? yield* minimalPairs(run, [...samples.values()], signal) : [];
     const pairs = [...sampled, ...minimal];
     yield* packing(run, pairs.flatMap(({ chosen, rejected }) => [positionsOf(chosen), positionsOf(rejected)]));
     const policy = await run.policy();
@@ -81,12 +82,14 @@ async function* maskedLosers(
   { config, pool, tokenizer, trainProblems }: Run,
   rows: readonly PairRow[],
   samples: ReadonlyMap<string, Sample>,
+  signal?: AbortSignal,
 ): AsyncGenerator<RunEvent, number[][] | null> {
   const { mask, maskLike } = config.pairs;
   if (mask === "full") return null;
   const problems = new Map(trainProblems.map((problem) => [problem.id, problem]));
   const weights: number[][] = [];
   for (let start = 0; start < rows.length; start += AT_ONCE) {
+    if (signal?.aborted) throw new Stopped();
     yield { type: "work", stage: "dpo", done: start, total: rows.length, what: "losers masked" };
     const masked = rows.slice(start, start + AT_ONCE).map((row, i) => {
       const [winner, loser] = [row.chosen, row.rejected].map((index) => samples.get(`${row.problemId}#${index}`)!);
@@ -110,9 +113,11 @@ async function* maskedLosers(
 async function* minimalPairs(
   { pool, tokenizer, trainProblems }: Run,
   samples: readonly Sample[],
+  signal?: AbortSignal,
 ): AsyncGenerator<RunEvent, DpoPair[]> {
   const found: Counterfactual[] = [];
   for (const [i, problem] of trainProblems.entries()) {
+    if (signal?.aborted) throw new Stopped();
     yield { type: "work", stage: "dpo", done: i, total: trainProblems.length, what: "problems searched for repairs" };
     found.push(...await counterfactualRepairs(pool, [problem], samples));
   }
