@@ -2,11 +2,12 @@
 import type { Sample } from "../data/pairs.ts";
 import { description, type Problem } from "../data/problem.ts";
 import { transition } from "../eval/outcomes.ts";
-import { reportHtml, type RunReport } from "../eval/report.ts";
+import { reportHtml, type ReportTable, type RunReport } from "../eval/report.ts";
 import { compareEvaluations, type Evaluation, measurable, summarize } from "../eval/summary.ts";
 import type { PairRow } from "./preferences.ts";
 import type { Run, RunEvent, Stage, StageRecord } from "./run.ts";
-import { evaluationSet } from "./stages/evaluate.ts";
+import { type EvaluationData, evaluationSet } from "./stages/evaluate.ts";
+import { hackTable } from "./stages/hacks.ts";
 import { PAIR_SET, type PairData } from "./stages/pairs.ts";
 
 /** The k of pass@k, as far as there are samples. */
@@ -64,7 +65,7 @@ export async function writeReport(
     transition: before && after && transition(evaluated[0], evaluated[1]),
     pairs,
     trainings,
-    tables: records.flatMap(([, { tables }]) => tables ?? []),
+    tables: [...records.flatMap(([, { tables }]) => tables ?? []), ...evaluationHacks(records, sets)],
     example: rows.length > 0 ? example(rows, run.trainProblems) : undefined,
     notes,
     timing: {
@@ -94,6 +95,14 @@ function evaluate(run: Run, evaluated: readonly Sample[][]): { evaluations: Eval
     summarize(samples.filter(({ problemId }) => !dropped.includes(problemId)), { ks, seed: run.config.seed, families })
   );
   return { evaluations, remarks };
+}
+
+/** What the monitor sees of the evaluated programs, before against after. */
+function evaluationHacks(records: readonly (readonly [string, StageRecord])[], sets: readonly string[]): ReportTable[] {
+  const rows = sets.map((set) => (records.find(([name]) => name === set)![1].data as EvaluationData).monitor);
+  if (rows.length < 2) return [];
+  const note = "Of the evaluated programs. Steps against the reference solution's; what only traces show is not here.";
+  return [hackTable("in the evaluation", ["before", "after"], { ...rows[0] }, { ...rows[1] }, note)];
 }
 
 function rates(records: readonly (readonly [string, StageRecord])[]): Record<string, number> {

@@ -1,7 +1,15 @@
 /** Samples of a model on the problems to evaluate on; of the base, or of what a stage has trained. */
+import { type MonitorRow, monitorRow } from "../../eval/monitor.ts";
 import { isSolved } from "../../eval/outcomes.ts";
 import type { Stage } from "../run.ts";
 import { drawSet } from "./draw.ts";
+import { referenceSteps } from "./hacks.ts";
+
+/** What the report reads of this stage. */
+export interface EvaluationData {
+  /** Of all samples; nothing is traced here, so what only traces show is null. */
+  monitor: MonitorRow;
+}
 
 /** The same random streams for every model: a problem meets the same draws, and the difference is the training. */
 export function evaluate(trained: string | null): Stage {
@@ -15,8 +23,12 @@ export function evaluate(trained: string | null): Stage {
         streamBase: 0,
         traced: false,
       }, signal);
+      const problems = new Map(run.evalProblems.map((problem) => [problem.id, problem]));
+      const observed = samples.map((sample) => ({ sample, problem: problems.get(sample.problemId)! }));
+      const steps = await referenceSteps(run.pool, run.evalProblems);
+      const data: EvaluationData = { monitor: await monitorRow(run.pool, observed, steps) };
       const passed = samples.filter(isSolved).length;
-      return { detail: `${samples.length} programs, ${passed} pass`, tokensPerSecond };
+      return { detail: `${samples.length} programs, ${passed} pass`, tokensPerSecond, data };
     },
   };
 }

@@ -1,6 +1,5 @@
 /** PPO and GRPO: the policy learns from what its own programs score, by verdicts, an order of traces, or a reward model. */
-import { type Monitor as Watch, monitorRow, newMonitor, totalSteps, watch } from "../../eval/monitor.ts";
-import { programJob } from "../../data/problem.ts";
+import { type Monitor as Watch, monitorRow, newMonitor, watch } from "../../eval/monitor.ts";
 import type { ReportTable } from "../../eval/report.ts";
 import { toJsonl } from "../../files/jsonl.ts";
 import { denseCredit } from "../dense.ts";
@@ -15,6 +14,7 @@ import { Stopped } from "../rollout.ts";
 import type { Run, RunEvent, Stage, StageResult } from "../run.ts";
 import type { RunConfig } from "../run_config.ts";
 import { rewardTokenizer } from "./reward_model.ts";
+import { hackTable, referenceSteps } from "./hacks.ts";
 import { saveTrained } from "./trained.ts";
 
 type Trainer = (run: Run, given: OnPolicyGiven, signal?: AbortSignal) => AsyncGenerator<OnPolicyEvent>;
@@ -102,7 +102,7 @@ async function* learn(
       detail: halted === null ? detail : `${detail}; stopped by the monitor`,
       steps: halted?.step ?? config[stage].iterations,
       tokensPerSecond,
-      tables: [await hackTable(run, stage)],
+      tables: [await monitorTable(run, stage)],
       notes: halted === null ? [] : [`${stage} was stopped by the hack monitor: ${halted.reason}.`],
     };
   } finally {
@@ -126,12 +126,7 @@ async function rewardModel(run: Run): Promise<Reward & { free(): void }> {
 
 /** Watches every iteration; what it carries goes into checkpoints. */
 async function hackMonitor({ pool, trainProblems }: Run): Promise<Monitor> {
-  const steps = new Map<string, number>();
-  await Promise.all(trainProblems.map(async (problem) => {
-    if (problem.canonicalSolution === null) return;
-    const result = await pool.run(programJob(problem, problem.canonicalSolution, "none"));
-    if (result.passed) steps.set(problem.id, totalSteps(result));
-  }));
+  const steps = await referenceSteps(pool, trainProblems);
   let state = newMonitor();
   const monitor: Monitor = async (batch) => {
     const row = await monitorRow(pool, batch, steps);
@@ -147,16 +142,10 @@ async function hackMonitor({ pool, trainProblems }: Run): Promise<Monitor> {
 }
 
 /** What the monitor saw at the start and at the end. */
-async function hackTable({ store }: Run, stage: string): Promise<ReportTable> {
+async function monitorTable({ store }: Run, stage: string): Promise<ReportTable> {
   const rows = await store.metrics(stage);
-  const [first, last] = [rows[0] ?? {}, rows.at(-1) ?? {}] as Record<string, number>[];
-  const names = Object.keys(first).filter((name) => name.startsWith("monitor/"));
-  return {
-    title: `Signs of reward hacking in ${stage}`,
-    columns: ["", "first iteration", "last iteration"],
-    rows: names.map((name) => [name.slice("monitor/".length), first[name] ?? null, last[name] ?? null]),
-    note:
-      "Shares of the programs of an iteration; steps against the reference solution's. A run stops when steps, idle loops or " +
-      "programs out of budget stay above three times what they were.",
-  };
+  const note =
+    "Shares of the programs of an iteration; steps against the reference solution's. A run stops when steps, idle loops or programs out of " +
+    "budget stay above three times what they were.";
+  return hackTable(`in ${stage}`, ["first iteration", "last iteration"], rows[0] ?? {}, rows.at(-1) ?? {}, note);
 }
