@@ -11,7 +11,7 @@ import type { ReportTable, RunReport } from "../eval/report.ts";
 import { sha256 } from "../files/sha256.ts";
 import { type LlamaConfig, parseConfig } from "../model/config.ts";
 import { createGenerator, type Generator } from "../model/generate.ts";
-import { destroyModel, parameterCount } from "../model/llama.ts";
+import { destroyModel, type Llama, parameterCount } from "../model/llama.ts";
 import { openStore, type RunStore } from "../store/store.ts";
 import type { Pool } from "../trace/pool.ts";
 import { bucketsBetween } from "./batches.ts";
@@ -97,6 +97,12 @@ export interface RunFacts {
   readonly evalProblems: readonly Problem[];
 }
 
+/** A model and what writes with it. */
+export interface Sampler {
+  model: Llama;
+  generator: Generator;
+}
+
 export interface Run extends Omit<RunGiven, "trainProblems" | "evalProblems">, RunFacts {
   readonly store: RunStore;
   /** Of the stages that can be predicted. */
@@ -110,7 +116,7 @@ export interface Run extends Omit<RunGiven, "trainProblems" | "evalProblems">, R
    * The model of a stage that has trained one, else the base, for sampling sequences of at most so many tokens (default:
    * `longest`). It stays loaded until another model is asked for.
    */
-  sampler(stage: string | null, tokens?: number): Promise<Generator>;
+  sampler(stage: string | null, tokens?: number): Promise<Sampler>;
   /** The base model, to be trained. Nothing else is on the GPU then. */
   policy(): Promise<Policy>;
   /** Frees whatever model is loaded. */
@@ -160,9 +166,9 @@ export async function openRun(config: RunConfig, given: RunGiven, stages: readon
   const known = new Set(trainProblems.map(({ id }) => id));
   await store.addProblems(evalProblems.filter(({ id }) => !known.has(id)));
 
-  let loaded: { of: string | null; tokens?: number; generator?: Generator; free(): void } | undefined;
+  let loaded: { of: string | null; tokens?: number; sampler?: Sampler; free(): void } | undefined;
   const unload = () => {
-    loaded?.generator?.destroy();
+    loaded?.sampler?.generator.destroy();
     loaded?.free();
     loaded = undefined;
   };
@@ -177,11 +183,11 @@ export async function openRun(config: RunConfig, given: RunGiven, stages: readon
     modelId,
     longest,
     async sampler(stage, tokens = longest) {
-      if (loaded?.generator && loaded.of === stage && loaded.tokens === tokens) return loaded.generator;
+      if (loaded?.sampler && loaded.of === stage && loaded.tokens === tokens) return loaded.sampler;
       unload();
       const model = await loadModel(host, gpu, stage === null ? modelDir : `${folder(stage)}/model`, false);
       loaded = { of: stage, tokens, free: () => destroyModel(model) };
-      return loaded.generator = await createGenerator(model, sampleBatch, tokens);
+      return loaded.sampler = { model, generator: await createGenerator(model, sampleBatch, tokens) };
     },
     async policy() {
       unload();
@@ -259,17 +265,20 @@ async function requireSame(run: Run, stage: Stage): Promise<{ key: string; setti
 
 /**
  * To be called before the settings of a folder are changed. Errors: as of runStages for the first of `stages`; a stage of `others` was
- * done there with other settings, which a report would then show wrongly.
+ * done there with other settings, which a report would then show wrongly, or begun, and could not go on.
  */
 export async function requireUnchanged(run: Run, stages: readonly Stage[], others: readonly Stage[]): Promise<void> {
   if (stages.length > 0) await requireSame(run, stages[0]);
   for (const stage of others) {
     const begun = await run.store.meta(begunKey(stage)) as { settings: unknown } | null;
-    if (!begun || !await run.record(stage.name)) continue;
+    const done = await run.record(stage.name);
+    if (!begun || !done && !await run.host.exists(run.folder(stage.name))) continue;
     const other = changed(stage, begun.settings, stage.settings(run.config));
     if (!other) continue;
     throw new Error(
-      `Cannot change ${run.dir}: stage ${stage.name} was done there with other settings (${other.name} was ${other.was} ` +
+      `Cannot change ${run.dir}: stage ${stage.name} was ${
+        done ? "done" : "begun"
+      } there with other settings (${other.name} was ${other.was} ` +
         `and is ${other.is} now); choose another folder`,
     );
   }

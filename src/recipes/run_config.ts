@@ -32,6 +32,8 @@ export interface SampleConfig {
   sampleBatch: number;
   /** Texts that end a completion; none: those of the problems' code mode. */
   stops: readonly string[];
+  /** Also keep each program's log-probability, by the kernels of training. */
+  logprobs: boolean;
 }
 
 export interface PairConfig {
@@ -132,7 +134,16 @@ const ON_POLICY = { iterations: 24, prompts: 16, samples: 8, maxNewTokens: 64, c
 export const defaults: RunConfig = {
   seed: 1,
   lora: { rank: 0, alpha: 32, targets: ["self_attn.qkv", "self_attn.o_proj", "mlp.gate_up", "mlp.down_proj"] },
-  sample: { samples: 8, temperature: 1, topP: 1, topK: 0, maxNewTokens: 64, sampleBatch: 64, stops: [] },
+  sample: {
+    samples: 8,
+    temperature: 1,
+    topP: 1,
+    topK: 0,
+    maxNewTokens: 64,
+    sampleBatch: 64,
+    stops: [],
+    logprobs: false,
+  },
   pairs: {
     order: "eta",
     maxPairsPerPrompt: 4,

@@ -22,8 +22,7 @@ export async function* drawSet(
   const { sampleBatch: _, stops, samples: count, ...sampling } = run.config.sample;
   yield { type: "stage", name: set, detail: `${problems.length} problems x ${count} samples`, seconds: null };
   const { pool, store, tokenizer } = run;
-  const generator = await run.sampler(trained);
-  const given = { pool, store, tokenizer, generator };
+  const given = { pool, store, tokenizer, ...await run.sampler(trained) };
   const options = {
     ...sampling,
     ...how,

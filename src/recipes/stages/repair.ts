@@ -80,7 +80,7 @@ async function* attempts(
   signal?: AbortSignal,
 ): AsyncGenerator<RunEvent, number[]> {
   const { config, pool, tokenizer } = run;
-  const generator = await run.sampler(null, longest);
+  const { generator } = await run.sampler(null, longest);
   const fits = asked.map(({ ask }) => promptTokens(tokenizer, ask!).length + config.sample.maxNewTokens <= longest);
   const draws = asked.flatMap((problem, stream) => fits[stream] ? [{ problem, index: 0, stream }] : []);
   const options = { ...config.sample, stops: undefined, temperature: 0, traced: false, seed: config.seed };
