@@ -98,6 +98,11 @@ Exit codes: 0 done, 1 failed, 130 interrupted.`,
     .action(async (options: PairsOptions) => await runPairs(options, command));
 }
 
+interface StageSettings {
+  seed: number;
+  pairs: PairOptions & { order: OrderName; referenceSibling: boolean };
+}
+
 /** Settings of the run's stage `pairs`, by the flags that set them here. */
 const STAGE_SETTINGS: [option: keyof PairsOptions, setting: string][] = [
   ["maxPairs", "maxPairsPerPrompt"],
@@ -143,8 +148,9 @@ async function runPairs(options: PairsOptions, command: Command): Promise<void> 
     if (!ours || !await denoHost().exists(path)) return await pairsOfRun(run, options, chosen, policy);
     await runPairStage(options, command);
     if (Deno.exitCode !== 0) return;
-    const { pairs } = parseJson(await denoHost().readText(path), path) as { pairs: PairOptions & { order: OrderName } };
-    return await pairsOfRun(run, options, [pairs.order], { ...pairs, seed: policy.seed });
+    const { pairs, seed } = parseJson(await denoHost().readText(path), path) as unknown as StageSettings;
+    const own = { ...options, referenceSibling: pairs.referenceSibling };
+    return await pairsOfRun(run, own, [pairs.order], { ...pairs, seed }, "pairs");
   }
   await pairsOfCandidates(options, chosen, policy, progress);
 }
@@ -208,11 +214,13 @@ function datasetOf({ problem, candidate }: Judged): string {
   return problem.dataset + (other ? ", whole programs" : "");
 }
 
+/** @param formed the set of pairs that the folder's stage has formed so; without, they are formed here and kept */
 async function pairsOfRun(
   dir: string,
   options: PairsOptions,
   chosen: readonly (OrderName | Order)[],
   policy: PairOptions,
+  formed?: string,
 ): Promise<void> {
   const host = denoHost();
   const path = `${dir.replace(/\/+$/, "")}/run.db`;
@@ -232,8 +240,10 @@ async function pairsOfRun(
     const figures: DatasetStats["orders"] = [];
     for (const order of chosen) {
       const name = typeof order === "string" ? order : order.name;
-      const { rows } = await tracedPairs(pool, problems, samples, order, policy);
-      await store.addPairs(`${options.set}, ${name}, ${policyName(policy)}`, rows);
+      const { rows } = formed === undefined
+        ? await tracedPairs(pool, problems, samples, order, policy)
+        : { rows: await store.pairs(formed) };
+      if (formed === undefined) await store.addPairs(`${options.set}, ${name}, ${policyName(policy)}`, rows);
       lines.push(...rows.map((row) => trlRow(row, name)));
       figures.push(statistics(samples, order, policy));
     }

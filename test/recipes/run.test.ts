@@ -71,6 +71,15 @@ describe("a stage of a run", () => {
     );
   });
 
+  test("that was interrupted keeps them too, while its checkpoint is there", async () => {
+    await expect(details({ steps: 7 }, stage({ now: true }))).rejects.toThrow("stopped");
+    const run = await open({ steps: 9 });
+    await expect(requireUnchanged(run, [], [stage({ now: false })])).rejects.toThrow("stage dpo was begun there");
+    await host.remove(`${dir}/dpo`);
+    await requireUnchanged(run, [], [stage({ now: false })]);
+    await run.store.close();
+  });
+
   test("that is done keeps its settings when another stage changes those of the folder", async () => {
     expect(await details({ steps: 7 }, stage({ now: false }))).toEqual(["trained"]);
     const other: Stage = { ...stage({ now: false }), name: "kto" };
