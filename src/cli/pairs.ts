@@ -53,7 +53,10 @@ export function addPairs(program: Command): void {
     .description("Form preference pairs from a set of programs, and count what each order ties and decides")
     .optionsGroup("Programs from a file:")
     .option("--candidates <file>", "JSON lines, as for trace --candidates (.gz too)")
-    .option("--problems <files...>", "their problems: files, or humaneval, mbpp")
+    .option(
+      "--problems <files...>",
+      "their problems: files, or humaneval, mbpp (default: humaneval.jsonl, mbpp.jsonl, apps.jsonl beside them)",
+    )
     .option("--results <file>", "keeps what the programs did: a rerun goes on, another order costs nothing")
     .optionsGroup("Programs of a run:")
     .option("--run <folder>", "samples in the store of this run; pairs are added to it")
@@ -132,7 +135,7 @@ async function runPairs(options: PairsOptions, command: Command): Promise<void> 
   if (run !== undefined && (problems || results)) {
     throw new Error(`Cannot use --${problems ? "problems" : "results"} with --run`);
   }
-  if (candidates !== undefined && !problems) throw new Error("Cannot judge --candidates without --problems");
+  if (candidates !== undefined) options.problems = problems ?? await problemsBeside(candidates);
   const chosen = await chooseOrders(options.order);
   const policy: PairOptions = {
     maxPairsPerPrompt: options.maxPairs,
@@ -153,6 +156,17 @@ async function runPairs(options: PairsOptions, command: Command): Promise<void> 
     return await pairsOfRun(run, own, [pairs.order], { ...pairs, seed }, "pairs");
   }
   await pairsOfCandidates(options, chosen, policy, progress);
+}
+
+/** Data sets whose files may stand beside a file of candidates. */
+const BESIDE = ["humaneval", "mbpp", "apps"].map((name) => `${name}.jsonl`);
+
+async function problemsBeside(candidates: string): Promise<string[]> {
+  const folder = candidates.includes("/") ? candidates.slice(0, candidates.lastIndexOf("/")) : ".";
+  const paths = BESIDE.map((name) => `${folder}/${name}`);
+  const there = await Promise.all(paths.map((path) => denoHost().exists(path)));
+  if (there.includes(true)) return paths.filter((_, i) => there[i]);
+  throw new Error(`Cannot judge --candidates without --problems: ${folder} holds none of ${BESIDE.join(", ")}`);
 }
 
 async function chooseOrders(words: readonly string[]): Promise<(OrderName | Order)[]> {

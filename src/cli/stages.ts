@@ -111,15 +111,32 @@ async function runEvaluation(command: Command, options: StageOptions, flags: rea
     const done = await doneStages(run);
     const stages = [evaluate(null), ...done, ...trained === null ? [] : [evaluate(trained)]];
     yield* runStages(run, [evaluate(null), ...trained === null ? [] : [evaluate(trained)]], signal);
-    const event = await writeReport(run, trained ?? "base", stages, trained, startedAt);
+    const event = await writeReport(
+      { ...run, settings: used(run.settings, done) },
+      trained ?? "base",
+      stages,
+      trained,
+      startedAt,
+    );
     yield event;
     if (event.type === "report") finish(event.report, options.run, options.json, progress);
   });
 }
 
+/** Settings that the stages of this folder have read; those of stages that never ran here say nothing about it. */
+function used(settings: Record<string, unknown>, done: readonly Stage[]): Record<string, unknown> {
+  const read = Object.values<{ stage: Stage; sections: readonly string[] }>(STAGE_COMMANDS)
+    .flatMap(({ stage, sections }) => done.some(({ name }) => name === stage.name) ? sections : []);
+  const sections = new Set(["sample", ...read, ...done.map(({ name }) => name)]);
+  return Object.fromEntries(
+    Object.entries(settings).filter(([name]) => !name.includes(".") || sections.has(name.split(".")[0])),
+  );
+}
+
 /** Stages between sampling and evaluation that this folder has results of. */
 async function doneStages(run: Run): Promise<Stage[]> {
-  const stages = [...new Map(Object.values(STAGE_COMMANDS).map(({ stage }) => [stage.name, stage as Stage])).values()];
+  const known: Stage[] = [...Object.values(STAGE_COMMANDS).map(({ stage }) => stage), ...SETTLED_STAGES];
+  const stages = new Map(known.map((stage) => [stage.name, stage])).values();
   const found: Stage[] = [];
   for (const stage of stages) if (await run.record(stage.name)) found.push(stage);
   return found;

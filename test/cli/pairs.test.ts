@@ -142,11 +142,24 @@ test("programs of a run: pairs go into its store, once", async () => {
   expect(stderr).toContain("error: Cannot read samples of set before: DIR/run/run.db has train");
 });
 
+test("problems are looked for beside the candidates", async () => {
+  await Deno.mkdir(`${folder}/set`);
+  await Deno.copyFile(`${folder}/samples.jsonl`, `${folder}/set/samples.jsonl`);
+  await Deno.copyFile(`${folder}/problems.jsonl`, `${folder}/set/humaneval.jsonl`);
+  const { code, stdout, stderr } = await pairs("--candidates", `${folder}/set/samples.jsonl`, "--order", "binary");
+  expect(code, stderr).toBe(0);
+  expect(stdout).toContain("humaneval: 2 prompts (1 without a pass), 6 samples, 5 different programs.");
+});
+
 describe("bad input: one line and a non-zero exit", () => {
   test.each<[string, () => string[], string]>([
     ["no programs", () => [], "Cannot form pairs: give either --candidates or --run"],
     ["both", () => ["--candidates", "x", "--run", "y"], "Cannot form pairs: give either --candidates or --run"],
-    ["no problems", () => ["--candidates", "x"], "Cannot judge --candidates without --problems"],
+    [
+      "no problems",
+      () => ["--candidates", `${folder}/samples.jsonl`],
+      "Cannot judge --candidates without --problems: DIR holds none of humaneval.jsonl, mbpp.jsonl, apps.jsonl",
+    ],
     ["problems of a run", () => ["--run", "x", "--problems", "y"], "Cannot use --problems with --run"],
     ["no run", () => ["--run", `${folder}/none`], "Cannot read DIR/none/run.db: no such file"],
     [
