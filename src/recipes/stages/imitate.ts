@@ -97,6 +97,7 @@ export const kto: Stage = {
     const given = { host, policy, samples, padId: tokenizer.padId, checkpoints, modelId: run.modelId };
     const tokensPerSecond = yield* logged(run, "kto", trainKto(settings, given, signal));
     await saveTrained(run, "kto", policy);
-    return { detail, steps: settings.steps, tokensPerSecond };
+    const notes = desirable === 0 ? ["kto: no sample passes, so it could only make failing programs less likely."] : [];
+    return { detail, steps: settings.steps, tokensPerSecond, notes };
   },
 };
