@@ -4,7 +4,7 @@ import { points, seconds, short } from "../../src/eval/format.ts";
 import { markup } from "../../src/eval/html.ts";
 import { reportHtml, type RunReport, withoutTiming } from "../../src/eval/report.ts";
 import { compareEvaluations } from "../../src/eval/summary.ts";
-import { sampleReport } from "./sample_report.ts";
+import { type ComparedReport, sampleReport } from "./sample_report.ts";
 
 describe("the report page", () => {
   const page = reportHtml(sampleReport());
@@ -78,7 +78,7 @@ describe("the report page", () => {
   });
 
   test("says it in words: a rise, a fall, no clear change, and nothing passing at all", () => {
-    const words = (change: (report: RunReport) => void) => {
+    const words = (change: (report: ComparedReport) => void) => {
       const report = sampleReport();
       change(report);
       return reportHtml(report).replaceAll("\u00a0", " ");

@@ -7,7 +7,10 @@ import type { Outcome, Stage, Verdict } from "../../src/trace/schema.ts";
 
 const families = ["clamp", "count_vowels", "digit_sum", "dict_invert", "fibonacci", "max_gap", "rotate", "zip_sum"];
 
-export function sampleReport(): RunReport {
+/** A run that evaluated before and after. */
+export type ComparedReport = RunReport & Required<Pick<RunReport, "before" | "after" | "comparison">>;
+
+export function sampleReport(): ComparedReport {
   const before = samples(1, 0.3);
   const after = samples(2, 0.42);
   const options = { ks: [1, 4], seed: 7, families: new Map(problems().map(({ id, family }) => [id, family])) };
