@@ -1,6 +1,7 @@
 // Every recipe from end to end in processes of its own: once in peace, once killed and interrupted, with the same result.
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { uniformStream } from "../../src/model/philox.ts";
+import { sha256 } from "../../src/files/sha256.ts";
 import { denoHost } from "../../src/host/deno.ts";
 import { openStore } from "../../src/store/store.ts";
 import { ended, etalon, saveSmallModel, start } from "./command.ts";
@@ -37,6 +38,9 @@ const CASES: Record<string, string[]> = {
   repair: ["repair.shots=0", "repair.traceTokens=60"],
 };
 
+/** Models that a recipe leaves, where that is not one. */
+const TRAINED: Record<string, number> = { "eta-rm": 2, repair: 0 };
+
 function words(recipe: string, out: string): string[] {
   const settings = [...sampling, ...CASES[recipe]].flatMap((each) => ["--set", each]);
   const sizes = ["--problems", "8", "--eval-problems", "3", "--deterministic"];
@@ -58,6 +62,16 @@ async function report(out: string): Promise<Record<string, unknown>> {
   const text = await Deno.readTextFile(`${folder}/${out}/report.json`);
   const { timing: _, ...rest } = JSON.parse(text.replaceAll(`${folder}/${out}`, "OUT"));
   return rest;
+}
+
+/** What every stage has trained, to the bit. */
+async function weights(out: string): Promise<Record<string, string>> {
+  const all: Record<string, string> = {};
+  for await (const { name, isDirectory } of Deno.readDir(`${folder}/${out}`)) {
+    const path = `${folder}/${out}/${name}/model/model.safetensors`;
+    if (isDirectory && await denoHost().exists(path)) all[name] = await sha256(await Deno.readFile(path));
+  }
+  return all;
 }
 
 /** Every sample of every set, and how it was judged. */
@@ -110,6 +124,8 @@ describe("recipes", () => {
       }
       expect(await programs(again)).toEqual(await programs(recipe));
       expect(await report(again)).toEqual(await report(recipe));
+      expect(Object.keys(await weights(recipe)).length).toBe(TRAINED[recipe] ?? 1);
+      expect(await weights(again)).toEqual(await weights(recipe));
     }, 400_000);
   });
 });
