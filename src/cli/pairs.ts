@@ -132,6 +132,9 @@ async function runPairs(options: PairsOptions, command: Command): Promise<void> 
   if ((candidates === undefined) === (run === undefined)) {
     throw new Error("Cannot form pairs: give either --candidates or --run");
   }
+  if (options.set.includes("=")) {
+    throw new Error(`Cannot use --set ${options.set}: here it names a set of samples, and what can be set has flags`);
+  }
   if (run !== undefined && (problems || results)) {
     throw new Error(`Cannot use --${problems ? "problems" : "results"} with --run`);
   }

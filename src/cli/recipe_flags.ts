@@ -151,7 +151,7 @@ async function overlaid(
 ): Promise<Settings> {
   let settings = defaults;
   if (options.config !== undefined) {
-    settings = withSettings(settings, await readConfig(options.config), options.config, choices);
+    settings = withSettings(settings, ofRun(await readConfig(options.config), settings), options.config, choices);
   }
   for (const text of options.set) {
     settings = withSettings(settings, assignment(text, settings), `--set ${text}`, choices);
@@ -161,6 +161,14 @@ async function overlaid(
     settings = withSettings(settings, nested(path, command.getOptionValue(option)), `--${kebab(option)}`, choices);
   }
   return settings;
+}
+
+/** The config.json of a run, and what train prints, are config files too: without what a command cannot be told. */
+function ofRun(config: unknown, settings: Settings): unknown {
+  if (typeof config !== "object" || config === null || Array.isArray(config)) return config;
+  return Object.fromEntries(
+    Object.entries(config).filter(([name]) => name in settings || !["recipe", "weights"].includes(name)),
+  );
 }
 
 /** A setting may be named without its section where that leaves no doubt: the first that has the name, as for flags. */

@@ -5,7 +5,7 @@ import { isParquet, readParquet, writeParquet } from "../files/parquet.ts";
 import type { RawRow } from "../data/row.ts";
 import { licenceOf } from "./licences.ts";
 import { COLUMNS, type Form, pairOf, pairRow, problemOf, problemRow, sampleOf, sampleRow } from "./row_forms.ts";
-import type { RunStore } from "./store.ts";
+import type { RunStore, StoredSample } from "./store.ts";
 
 export const FORMATS = ["jsonl", "parquet"] as const;
 export type Format = typeof FORMATS[number];
@@ -27,6 +27,14 @@ export async function exportRows(store: RunStore, what: Form, sets?: readonly st
   const rows: RawRow[] = [];
   const problemOfId = new Map(problems.map((problem) => [problem.id, problem]));
   const versions = await store.versions();
+  // A program may be in several sets: `etalon trace` puts again what `etalon sample` drew.
+  const seen = new Set<string>();
+  const isNew = ({ problemId, programKey, duplicateOf }: StoredSample) => {
+    if (duplicateOf != null) return false;
+    if (programKey === undefined) return true;
+    const name = `${problemId} ${programKey}`;
+    return !seen.has(name) && seen.add(name);
+  };
   for (const set of wanted) {
     if (what === "pairs") {
       for (const row of await store.pairs(set)) rows.push(pairRow(row, set));
@@ -37,7 +45,7 @@ export async function exportRows(store: RunStore, what: Form, sets?: readonly st
       const problem = problemOfId.get(sample.problemId)!;
       const row = sampleRow(sample, { set, problem, sampling, versions });
       if (what === "samples") rows.push(row);
-      else if (isSolved(sample) && sample.duplicateOf == null) {
+      else if (isSolved(sample) && isNew(sample)) {
         const { prompt, completion, problem_id, index } = row;
         rows.push({ prompt, completion, problem_id, set, index });
       }

@@ -1,3 +1,4 @@
+import type { Sample } from "../../src/data/pairs.ts";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { parquetMetadata } from "hyparquet";
 import { loadProblems } from "../../src/data/datasets.ts";
@@ -93,6 +94,15 @@ describe("export and import", () => {
     expect((await exportRows(other, "sft")).map(({ problem_id, index }) => `${problem_id}#${index}`)).toEqual(
       ["p/zeta#1", "p/zeta#3", "p/alpha#1", "p/alpha#3"],
     );
+    const named = (sample: Sample) => ({ ...sample, finished: true, programKey: `${sample.index}` });
+    const twice = await newStore();
+    await twice.addProblems(problems);
+    for (const set of ["drawn", "train"]) await twice.addSamples(set, samples(4).map(named));
+    expect((await exportRows(twice, "sft")).map(({ set, problem_id, index }) => [set, `${problem_id}#${index}`]))
+      .toEqual(
+        ["p/zeta#1", "p/zeta#3", "p/alpha#1", "p/alpha#3"].map((name) => ["drawn", name]),
+      );
+    await twice.close();
     await more.close();
     await other.close();
   });

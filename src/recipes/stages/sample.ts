@@ -60,6 +60,8 @@ export const trace: Stage = {
     const problems = new Map(trainProblems.map((problem) => [problem.id, problem]));
     const done = await store.indices(TRAIN_SET);
     const open = drawn.filter(({ problemId, index }) => !done.get(problemId)?.has(index));
+    const sampling = await store.sampling(DRAWN_SET);
+    if (sampling) await store.setSampling(TRAIN_SET, { ...sampling, traced: true });
     const judge = await cachingJudge(pool, store);
     for (let start = 0; start < open.length; start += BATCH) {
       const finished = drawn.length - open.length + start;
