@@ -35,6 +35,7 @@ export {
   TRAINING_STAGES,
 } from "./recipes/recipes.ts";
 export { evaluate } from "./recipes/stages/evaluate.ts";
+export { requireActing } from "./recipes/setting_rules.ts";
 export {
   differing,
   hint,

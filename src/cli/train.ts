@@ -1,6 +1,14 @@
 /** `etalon train`: the main job, from a model and problems to a report of before and after, by one of the recipes. */
 import { type Command, Option } from "commander";
-import { type Recipe, type RecipeName, RECIPES, recipeSettings, runStages, writeReport } from "../mod.ts";
+import {
+  type Recipe,
+  type RecipeName,
+  RECIPES,
+  recipeSettings,
+  requireActing,
+  runStages,
+  writeReport,
+} from "../mod.ts";
 import type { Settings } from "../mod.ts";
 import { addFlags, addSettingOptions, readConfig, resolveSettings } from "./recipe_flags.ts";
 import {
@@ -87,6 +95,7 @@ async function recipeOf(args: readonly string[]): Promise<RecipeName> {
 async function runTrain(name: RecipeName, settings: Settings, options: TrainOptions): Promise<void> {
   const recipe: Recipe = RECIPES[name];
   const subject = settings as unknown as Subject;
+  requireActing(settings, { ...settings, ...recipeSettings(name) });
   const wanted = { ...settings, weights: await weightsHash(subject.model) };
   const label = subject.data.split("/").at(-1)!.replace(/\.jsonl(\.gz)?$/, "");
   const { dir, fresh } = await chooseFolder(options.out, `runs/${label}-${name}-seed${settings.seed}`, wanted);

@@ -24,7 +24,7 @@ export async function loadWeights(host: Host, model: Trained, path: string): Pro
 
 /** Writes a Hugging Face folder; tokenizer files are copied from `tokenizerDir`. */
 export async function saveModel(host: Host, model: Llama, dir: string, tokenizerDir: string): Promise<void> {
-  for (const name of ["tokenizer.json", "tokenizer_config.json"]) {
+  for (const name of ["tokenizer.json", "tokenizer_config.json", "special_tokens_map.json"]) {
     if (await host.exists(`${tokenizerDir}/${name}`)) {
       await host.write(`${dir}/${name}`, await host.readBytes(`${tokenizerDir}/${name}`));
     }

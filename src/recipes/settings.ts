@@ -133,9 +133,9 @@ function checked(known: Value, value: unknown, name: string, from: string, choic
   }
   const allowed = choices[name] ?? choices[last];
   if (value === null && known === null) return null;
-  if (typeof value !== "string") {
-    if (known === null) return value as Value; // optional: number or text
-    throw fail("text");
+  if (known === null || typeof value !== "string") {
+    if (known === null && typeof value === "number" && Number.isFinite(value)) return value;
+    throw fail(known === null ? "a number or null" : "text");
   }
   if (allowed && !allowed.includes(value)) throw fail(`one of ${allowed.join(", ")}${hint(value, allowed)}`);
   return value;

@@ -5,7 +5,7 @@ const defaults = {
   seed: 1,
   dpo: { beta: 0.1, steps: 60, schedule: "linear", pack: false },
   lora: { rank: 0, targets: ["q", "v"] },
-  out: null as string | null,
+  out: null as number | null,
 };
 const from = (given: unknown) => withSettings(defaults, given, "run.yaml");
 
@@ -17,7 +17,8 @@ describe("settings", () => {
       lora: { rank: 0, targets: ["q", "k"] },
     });
     expect(from(undefined)).toBe(defaults);
-    expect(from({ out: "runs/x" }).out).toBe("runs/x");
+    expect(from({ out: 3 }).out).toBe(3);
+    expect(() => from({ out: "abc" })).toThrow('"out" is "abc", not a number or null');
     expect(defaults.dpo.beta).toBe(0.1);
   });
 

@@ -91,7 +91,7 @@ async function* maskedLosers(
   for (let start = 0; start < rows.length; start += AT_ONCE) {
     if (signal?.aborted) throw new Stopped();
     yield { type: "work", stage: "dpo", done: start, total: rows.length, what: "losers masked" };
-    const masked = rows.slice(start, start + AT_ONCE).map((row, i) => {
+    const masked = rows.slice(start, start + AT_ONCE).map((row) => {
       const [winner, loser] = [row.chosen, row.rejected].map((index) => samples.get(`${row.problemId}#${index}`)!);
       const problem = problems.get(row.problemId)!;
       return loserWeights(mask, {
@@ -100,7 +100,7 @@ async function* maskedLosers(
         problem,
         winner,
         loser,
-        seed: config.seed + start + i,
+        seed: config.seed,
         like: maskLike,
       });
     });

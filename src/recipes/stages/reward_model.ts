@@ -19,6 +19,7 @@ const SCALE_SAMPLES = 256;
 const HELD = 0.25;
 const VALIDATION = 0.125;
 const SPLIT_STREAM = 3000;
+const SCALE_STREAM = 3001;
 
 /** A reward model from scratch reads the policy's tokens, one from a folder those of its own vocabulary. */
 export async function rewardTokenizer({ config, host, tokenizer }: Run): Promise<Tokenizer> {
@@ -64,7 +65,8 @@ export const rm: Stage = {
     const scored = (name: "validation" | "held") => scorePairs(scorer, part(name), tokenizer, settings);
     const report = rewardReport(await scored("held"), await scored("validation"));
     const problems = new Map(trainProblems.map((problem) => [problem.id, problem]));
-    const judged = samples.filter(({ result }) => !result.infra).slice(0, SCALE_SAMPLES);
+    const measured = shuffled(samples.filter(({ result }) => !result.infra), uniformStream(config.seed, SCALE_STREAM));
+    const judged = measured.slice(0, SCALE_SAMPLES);
     const inputs = judged.map((sample) =>
       rewardTokens(rewardParts(tokenizer, problems.get(sample.problemId)!, sample, settings), tokenizer, settings)
     );
