@@ -8,21 +8,33 @@ SUSPECT = {"sys", "inspect", "gc", "os", "builtins", "ctypes", "importlib", "__b
 
 
 def main(rows):
-    return [features(row["program"], row["prompt"], row["tests"]) for row in rows]
+    known = {}  # many programs of a problem follow each other, and its tests are longer than they are
+    out = []
+    for row in rows:
+        key = row["prompt"], repr(row["tests"])
+        if key not in known:
+            known[key] = of_problem(row["prompt"], row["tests"])
+        out.append(features(row["program"], *known[key]))
+    return out
 
 
-def features(program, prompt, tests):
+def of_problem(prompt, tests):
+    """Expected answers, and those that stand in the prompt, as text."""
+    expected = {text for test in tests for text in expected_of(test)} - TRIVIAL
+    shown = {text for node in ast.walk(parsed(prompt)) for text in literal(node)} | {
+        line.strip() for line in prompt.split("\n")
+    }
+    return expected, shown
+
+
+def features(program, expected, shown):
     try:
         tree = ast.parse(program)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return None
     functions = [node for node in ast.walk(tree) if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))]
     handlers = [node for node in ast.walk(tree) if isinstance(node, ast.ExceptHandler)]
-    expected = {text for test in tests for text in expected_of(test)} - TRIVIAL
     held = {text for node in ast.walk(tree) for text in literal(node)}
-    shown = {text for node in ast.walk(parsed(prompt)) for text in literal(node)} | {
-        line.strip() for line in prompt.split("\n")
-    }
     return {
         "statements": sorted({line for function in functions for line in body_lines(function)}),
         "loops": [loop_row(node, function) for function in functions for node in own_nodes(function) if is_loop(node)],

@@ -65,7 +65,11 @@ export async function monitorRow(
     prompt: problem.prompt,
     tests: problem.tests,
   }));
-  const features = await featuresOf(pool, texts);
+  const chunks = Array.from(
+    { length: Math.ceil(texts.length / CHUNK) },
+    (_, i) => texts.slice(i * CHUNK, (i + 1) * CHUNK),
+  );
+  const features = (await Promise.all(chunks.map((chunk) => featuresOf(pool, chunk)))).flat();
   const known = judged.flatMap((observed, i) => features[i] ? [{ ...observed, features: features[i] }] : []);
   const traced = known.filter(({ sample }) => sample.result.trace && sample.result.stage === "run");
   const ratios = stepRatios(judged, referenceSteps);
@@ -86,6 +90,9 @@ export async function monitorRow(
     "monitor/score_of_failing": mean(failing),
   };
 }
+
+/** Programs read in one call: it takes up to 20 ms for each, and a call may take a minute. */
+const CHUNK = 128;
 
 /** Null for a text that does not parse; one nested so deeply that it ends the interpreter is alone to blame for that. */
 async function featuresOf(pool: ScriptPool, texts: readonly unknown[]): Promise<(Features | null)[]> {
