@@ -93,6 +93,8 @@ export interface RewardSection {
 export interface DenseSection {
   kind: Dense;
   kappa: number;
+  /** What the controls random and shuffled imitate. */
+  like: "executed" | "erring" | "diverging" | "slice";
 }
 
 export interface RepairSection {
@@ -182,7 +184,7 @@ export const defaults: RunConfig = {
   ppo: { ...seedless(PPO), ...ON_POLICY, learningRate: 1e-4 },
   grpo: { ...seedless(GRPO), ...ON_POLICY, learningRate: 3e-4 },
   reward: { name: "binary", fill: "never", clamp: false, order: "eta" },
-  dense: { kind: "none", kappa: 0.5 },
+  dense: { kind: "none", kappa: 0.5, like: "diverging" },
   monitor: { on: true },
   repair: { bugsPerProblem: 2, shots: 1, traceTokens: 200 },
 };
@@ -200,6 +202,7 @@ export const choices: Choices = {
   "reward.name": REWARDS,
   fill: FILLS,
   kind: DENSE,
+  like: ["executed", "erring", "diverging", "slice"],
   reference: ["round", "base"],
   architecture: ["encoder", "decoder"],
   head: HEADS,

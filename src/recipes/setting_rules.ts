@@ -33,6 +33,10 @@ const ACTS: Record<string, [acts: (given: Given) => boolean, words: string]> = {
     ({ dense }) => dense!.kind !== "none" && dense!.kind !== "potential",
     "with a dense.kind that weighs tokens",
   ],
+  "dense.like": [
+    ({ dense }) => dense!.kind === "random" || dense!.kind === "shuffled",
+    "with dense.kind random or shuffled",
+  ],
   "rm.width": [({ rm }) => rm!.from === "", "from scratch, without rm.from"],
   "rm.layers": [({ rm }) => rm!.from === "", "from scratch, without rm.from"],
   "rm.heads": [({ rm }) => rm!.from === "", "from scratch, without rm.from"],

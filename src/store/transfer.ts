@@ -23,7 +23,9 @@ export async function exportRows(store: RunStore, what: Form, sets?: readonly st
     if (there.includes(set)) continue;
     throw new Error(`Cannot export ${what} of set "${set}": ${store.path} has ${there.join(", ") || "none"}`);
   }
-  const wanted = sets ?? there;
+  // What a model is evaluated on is no training data, unless it is asked for by name.
+  const evaluated = (set: string) => what === "sft" && (set === "before" || set.startsWith("after-"));
+  const wanted = sets ?? there.filter((set) => !evaluated(set));
   const rows: RawRow[] = [];
   const problemOfId = new Map(problems.map((problem) => [problem.id, problem]));
   const versions = await store.versions();

@@ -2,7 +2,7 @@ import { describe, expect, test } from "vitest";
 import { lineChart, niceTicks } from "../../src/eval/charts.ts";
 import { points, seconds, short } from "../../src/eval/format.ts";
 import { markup } from "../../src/eval/html.ts";
-import { reportHtml, type RunReport, withoutTiming } from "../../src/eval/report.ts";
+import { reportHtml, withoutTiming } from "../../src/eval/report.ts";
 import { compareEvaluations } from "../../src/eval/summary.ts";
 import { type ComparedReport, sampleReport } from "./sample_report.ts";
 

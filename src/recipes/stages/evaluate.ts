@@ -17,7 +17,7 @@ export function evaluate(trained: string | null): Stage {
   return {
     name,
     needs: trained === null ? [] : [trained],
-    settings: ({ sample: { sampleBatch: _, ...sample } }) => sample,
+    settings: ({ sample: { sampleBatch: _a, logprobs: _b, ...sample } }) => sample,
     async *run(run, signal) {
       const { samples, tokensPerSecond } = yield* drawSet(run, trained, name, run.evalProblems, {
         streamBase: 0,

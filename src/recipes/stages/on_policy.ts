@@ -58,7 +58,7 @@ async function* learn(
 ): AsyncGenerator<RunEvent, StageResult> {
   const { config, host, pool, store, tokenizer, trainProblems: problems } = run;
   const { name, fill, clamp, order } = config.reward;
-  const { kind, kappa } = config.dense;
+  const { kind, kappa, like } = config.dense;
   const detail = `${config[stage].iterations} iterations, reward ${name}${kind === "none" ? "" : `, credit ${kind}`}`;
   yield { type: "stage", name: stage, detail, seconds: null };
   const policy = await run.policy();
@@ -69,7 +69,7 @@ async function* learn(
     const given: OnPolicyGiven = {
       ...{ host, pool, policy, tokenizer, problems, reward, monitor },
       checkpoints: `${run.folder(stage)}/checkpoints`,
-      dense: kind === "none" ? undefined : denseCredit(kind, { pool, tokenizer, seed: config.seed, kappa }),
+      dense: kind === "none" ? undefined : denseCredit(kind, { pool, tokenizer, seed: config.seed, kappa, like }),
     };
     let tokensPerSecond: number | undefined;
     let halted: { step: number; reason: string } | null = null;

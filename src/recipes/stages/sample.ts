@@ -14,7 +14,7 @@ const STREAMS = 1 << 24;
 export const sample: Stage = {
   name: "sample",
   needs: [],
-  settings: ({ sample: { sampleBatch: _, ...sample } }) => sample,
+  settings: ({ sample: { sampleBatch: _a, logprobs: _b, ...sample } }) => sample,
   async *run(run, signal) {
     const { samples, tokensPerSecond } = yield* drawSet(run, null, TRAIN_SET, run.trainProblems, {
       streamBase: STREAMS,
