@@ -68,10 +68,22 @@ The run folder holds config.json, run.db (problems, samples, traces, pairs, metr
   command.optionsGroup(`Settings of ${name}:`);
   const flags = [...SUBJECT_FLAGS, ...addFlags(command, recipeSettings(name))];
   command.action(async (options: TrainOptions) => {
-    const settings = await resolveSettings(defaults, options, command, flags);
+    const settings = await resolveSettings(defaults, options, command, flags).catch((error) => {
+      throw withOwner(error, name);
+    });
     if (options.printConfig) return console.log(JSON.stringify(settings, null, 2));
     await runTrain(name, settings, options);
   });
+}
+
+/** Adds to an error about an unknown setting which recipes have it, where others do. */
+function withOwner(error: Error, name: RecipeName): Error {
+  const section = error.message.match(/"(\w+)(?:\.\w+)*" is no setting$/)?.[1];
+  const owners = Object.keys(RECIPES).filter((other) =>
+    section !== undefined && section in recipeSettings(other as RecipeName)
+  );
+  if (owners.length === 0) return error;
+  return new Error(`${error.message} of recipe ${name}; ${section} is of ${owners.join(", ")}`);
 }
 
 /** The recipe that a command line or its config file names. An unknown one is left for the parser to refuse. */

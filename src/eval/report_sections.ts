@@ -349,10 +349,10 @@ export function runSection(report: RunReport): Markup {
     <dt>data</dt><dd>${data.name}: trained on ${count(data.trainProblems, "problem")}, evaluated on
       ${data.evalProblems} (${data.evalOn})</dd>
     <dt>seed</dt><dd>${report.seed}</dd>
-    <dt>settings</dt><dd><code>${
-    Object.entries(options).map(([name, value]) => `${name}=${show(value)}`).join("  ")
-  }</code></dd>
-  </dl>${
+  </dl>
+  <details><summary>Settings</summary><dl>${
+    Object.entries(options).map(([name, value]) => markup`<dt><code>${name}</code></dt><dd>${show(value)}</dd>`)
+  }</dl></details>${
     notes.length > 0 && markup`
       <h3 style="margin-top:14px">Notes</h3>
       <ul>${notes.map((note) => markup`<li>${note}</li>`)}</ul>

@@ -101,7 +101,7 @@ describe("bad input: one line and a non-zero exit", () => {
     [
       "a setting of another recipe",
       () => ["--recipe", "rft", "--set", "dpo.beta=1"],
-      'error: Cannot read --set dpo.beta=1: "dpo" is no setting',
+      /^error: Cannot read --set dpo\.beta=1: "dpo" is no setting of recipe rft; dpo is of eta-dpo, binary-dpo, /,
     ],
     [
       "a config file with a wrong value, named by file and setting",
