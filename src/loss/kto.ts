@@ -28,24 +28,25 @@ export function ktoLoss(plan: Plan, logprob: Tensor, given: KtoTensors): { loss:
   return kto(plan, { logprobs, reference, items, kl, hyper });
 }
 
-/** Of a step: items of either kind, and what each kind weighs. */
+/** Of a step: how many items it has in all, and what each kind weighs. */
 export interface KtoStep {
-  desirable: number;
-  undesirable: number;
+  items: number;
   lambdaDesirable: number;
   lambdaUndesirable: number;
 }
 
-/** [size,3] for a micro-batch of a step: loss weights lambda / items, kinds, metric weights 1 / items of the kind; then padding. */
+/**
+ * [size,3] for a micro-batch of a step: loss weights lambda / items, kinds, metric weights 1; then padding. Metrics are sums: a
+ * step may hold items of one kind alone, and means of its means would count that as 0.
+ */
 export function ktoItems(desirable: readonly boolean[], size: number, step: KtoStep): Float32Array {
   if (desirable.length > size) {
     throw new Error(`Cannot lay out ${desirable.length} items of KTO: there is room for ${size}`);
   }
-  const all = step.desirable + step.undesirable;
-  const items = new Float32Array(3 * size);
+  const rows = new Float32Array(3 * size);
   desirable.forEach((wanted, p) => {
     const lambda = wanted ? step.lambdaDesirable : step.lambdaUndesirable;
-    items.set([lambda / all, Number(wanted), 1 / (wanted ? step.desirable : step.undesirable)], 3 * p);
+    rows.set([lambda / step.items, Number(wanted), 1], 3 * p);
   });
-  return items;
+  return rows;
 }

@@ -4,7 +4,7 @@
  */
 import { compile, createReader, type Executable, persistent, Plan, type Tensor, write } from "../plan/mod.ts";
 import { accumulateInto, add, KTO_METRICS, weightedSum } from "../../kernels/mod.ts";
-import { ktoLoss } from "../loss/kto.ts";
+import { ktoItems, ktoLoss } from "../loss/kto.ts";
 import { tokenMetrics } from "../loss/sft.ts";
 import { saveMemory, type Saving } from "../model/saving.ts";
 import { type AdamWConfig, createOptimizer } from "../optim/adamw.ts";
@@ -135,20 +135,15 @@ export async function createKtoStep(
         await executable.enqueue();
       }
       const tokens = all.reduce((sum, { sequence }) => sum + sequence.tokens.length - sequence.promptLength, 0);
-      const { desirableWeight, undesirableWeight } = options;
+      const { desirableWeight: lambdaDesirable, undesirableWeight: lambdaUndesirable } = options;
+      const step = { items: all.length, lambdaDesirable, lambdaUndesirable };
       for (const { T, batch, arrays } of batches(all, ({ sequence }) => sequence)) {
         const { inputs, given, executable } = await planFor(T);
         write(gpu, given.metricWeight!, arrays.mask.map((m) => m / tokens));
         batch.forEach(({ sequence, weights }, b) => weights && placeWeights(arrays.mask, b * T, sequence, weights));
         writeBatch(model, inputs, arrays);
         write(gpu, given.reference, Float32Array.from({ length: B }, (_, b) => batch[b]?.reference ?? 0));
-        // Metrics are sums: a step may hold samples of one kind alone, and means of its means would count that as 0.
-        const rows = batch.flatMap(({ desirable }) => [
-          (desirable ? desirableWeight : undesirableWeight) / all.length,
-          Number(desirable),
-          1,
-        ]);
-        write(gpu, given.items, Float32Array.from({ length: 3 * B }, (_, i) => rows[i] ?? 0));
+        write(gpu, given.items, ktoItems(batch.map(({ desirable }) => desirable), B, step));
         await executable.enqueue(); // the last one goes with the update
       }
       const desirable = all.filter((item) => item.desirable).length;

@@ -201,12 +201,7 @@ export const KTO_CHECKS: Record<string, Check> = {
           items: given(
             "items",
             [1, 3],
-            ktoItems([desirable], 1, {
-              desirable: Number(desirable),
-              undesirable: Number(!desirable),
-              lambdaDesirable: 1,
-              lambdaUndesirable: 1,
-            }),
+            ktoItems([desirable], 1, { items: 1, lambdaDesirable: 1, lambdaUndesirable: 1 }),
           ),
           kl: given("kl", [1], [kl]),
           hyper: given("hyper", [1], [beta]),
